@@ -1,0 +1,78 @@
+"""pdt runs keyed jobs over any storage and any machine.
+
+Every public name is importable from here. Each is loaded when it is first used, so that `import pdt` costs nothing.
+"""
+
+import sys
+
+__version__ = "0.1.0"
+
+#: Where each public name lives.
+_HOMES = {
+    "pdt.engine.report": "Report",
+    "pdt.engine.verdict": "Lookup Verdict VerdictKind",
+    "pdt.errors": "BackendError ConfigurationError CorruptRecordError HeldError InvalidJobIdError NotFoundError "
+    "PdtError PipelineNotOpenError PluginError SessionNotOpenError TaskConfigurationError UnknownBackendError",
+    "pdt.ledger": "FileLedger Ledger MemoryLedger SqliteLedger",
+    "pdt.link": "Link",
+    "pdt.main": "cat_data delete_data inject_data launch list_data print_status print_trace run shell update",
+    "pdt.pipeline": "Pipeline",
+    "pdt.plugins.registry": "backend",
+    "pdt.plugins.spec": "BackendSpec CommandSpec",
+    "pdt.repository": "AggregateAndRepository AggregateOrRepository BlobRepository BlockingRepository "
+    "DirectoryRepository ExecutorLiveRepo FileRepository FileRepositoryBase GroupRepository InProcessBlobRepository "
+    "InProcessBlobStream InProcessMetadataRepository MapRepository MetadataRepository RelatedItemRepository Repository "
+    "SqliteMetadataRepository YamlMetadataFileRepository YamlMetadataRepository job_getter",
+    "pdt.resource_manager": "ResourceManager ResourceType Resources parse_quantity",
+    "pdt.session": "Session",
+    "pdt.store": "Store",
+    "pdt.streams": "AReadStream AReadText AWriteStream AWriteText async_copyfile async_copyfile_str roundrobin",
+    "pdt.task": "ExecutorTask FunctionTask FunctionTaskProtocol InProcessSyncTask Task",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+# Type checkers take this for typing.TYPE_CHECKING, whose import would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdt.engine.report import Report as Report
+    from pdt.engine.verdict import Lookup as Lookup
+    from pdt.engine.verdict import Verdict as Verdict
+    from pdt.engine.verdict import VerdictKind as VerdictKind
+    from pdt.errors import *
+    from pdt.ledger import *
+    from pdt.link import *
+    from pdt.main import *
+    from pdt.pipeline import *
+    from pdt.plugins.registry import backend as backend
+    from pdt.plugins.spec import BackendSpec as BackendSpec
+    from pdt.plugins.spec import CommandSpec as CommandSpec
+    from pdt.repository import *
+    from pdt.resource_manager import *
+    from pdt.session import *
+    from pdt.store import Store as Store
+    from pdt.streams import *
+    from pdt.task import *
+
+__all__ = [*sorted(_HOME_OF), "__version__", "main"]  # type: ignore[misc]
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name == "main":
+        return importlib.import_module("pdt.main")
+    home = _HOME_OF.get(name)
+    if home is not None:
+        value = getattr(importlib.import_module(home), name)
+    elif name in ("config", "testing", "template", "proc_manager"):
+        raise AttributeError(f"module 'pdt' has no attribute {name!r}")
+    else:
+        from pdt.plugins.known import resolve
+
+        value = resolve(name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The pdt command."""

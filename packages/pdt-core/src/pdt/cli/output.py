@@ -1,0 +1,180 @@
+"""What is printed: data to stdout in the format that was asked for, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+__all__ = ["OutputClosedError", "emit", "fail", "flush", "note", "paint", "plain", "printable", "write", "write_bytes"]
+
+Row = Mapping[str, Any]
+
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+
+
+class OutputClosedError(Exception):
+    """Nobody reads stdout any more."""
+
+
+def write(text: str) -> None:
+    """Print data.
+
+    :raises OutputClosedError: if nobody reads it.
+    """
+    try:
+        _write_to(sys.stdout, text)
+    except BrokenPipeError:
+        raise _closed() from None
+
+
+def write_bytes(data: bytes) -> None:
+    """Print data as it is.
+
+    :raises OutputClosedError: if nobody reads it.
+    """
+    raw = getattr(sys.stdout, "buffer", None)
+    if raw is None:  # a stand-in for a file, which takes only text
+        write(data.decode("utf-8", "backslashreplace"))
+        return
+    try:
+        sys.stdout.flush()
+        raw.write(data)
+    except BrokenPipeError:
+        raise _closed() from None
+
+
+def flush() -> None:
+    """Hand over what was printed.
+
+    :raises OutputClosedError: if nobody reads it.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise _closed() from None
+
+
+def _closed() -> OutputClosedError:
+    # What is still buffered would be complained of at exit.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+    return OutputClosedError()
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    try:
+        _write_to(sys.stderr, f"{text}\n")
+    except BrokenPipeError:
+        pass  # nobody is left to be told
+
+
+def fail(message: str, fix: str | None = None) -> None:
+    """Print an error, and how to mend it, on stderr."""
+    note(f"{paint('error:', 'red', sys.stderr)} {_indented(message)}")
+    if fix:
+        note(f"{paint('fix:', 'green', sys.stderr)} {_indented(fix)}")
+
+
+def _indented(text: str) -> str:
+    return "\n  ".join(map(printable, text.split("\n")))
+
+
+def _write_to(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def paint(text: str, colour: str, stream: TextIO) -> str:
+    """Return a text in a colour where the stream is a terminal and nothing speaks against it."""
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if is_colourful(stream) else text
+
+
+def is_colourful(stream: TextIO) -> bool:
+    """Tell whether colours may be written to a stream."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
+
+
+def printable(value: object) -> str:
+    """Return a value as text that a terminal shows and does not obey."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def emit(rows: Iterable[Row], form: str, columns: Sequence[str], name: str) -> None:
+    """Print rows in a format.
+
+    :param form: table, json, jsonl, yaml or name.
+    :param columns: the keys that a table shows, in order.
+    :param name: the key whose value is a row's name.
+    """
+    if form == "name":
+        for row in rows:
+            write(f"{printable(row[name])}\n")
+    elif form == "table":
+        _emit_table(rows, columns)
+    else:
+        emit_value(list(rows), form)
+
+
+def emit_value(value: Any, form: str) -> None:
+    """Print one value as json, jsonl (each item of a list on a line of its own) or yaml."""
+    if form == "yaml":
+        from ..repository.yaml import dump_yaml
+
+        write(dump_yaml(plain(value, dates=True)))
+        return
+    import json
+
+    if form == "jsonl":
+        for item in value if isinstance(value, list) else [value]:
+            write(f"{json.dumps(plain(item))}\n")
+    else:
+        write(f"{json.dumps(plain(value), indent=2)}\n")
+
+
+def _emit_table(rows: Iterable[Row], columns: Sequence[str]) -> None:
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    head = [column.upper().replace("_", " ") for column in columns]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    for line in (head, *cells):
+        padded = "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
+        write(f"{padded.rstrip()}\n")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple):
+        return " ".join(map(printable, value)) or "-"
+    return printable(value)
+
+
+def plain(value: Any, *, dates: bool = False) -> Any:
+    """Return a value made of what JSON has; anything else as a text that describes it.
+
+    :param dates: whether dates may stay as they are.
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_key(key): plain(item, dates=dates) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, dates=dates) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if hasattr(value, "isoformat"):
+        return value if dates else value.isoformat()
+    return str(value) if isinstance(value, BaseException) else repr(value)
+
+
+def _key(key: object) -> str:
+    return key if isinstance(key, str) else str(key)

@@ -1,0 +1,1 @@
+"""The engine: pure decisions first, effects last."""

@@ -1,0 +1,251 @@
+"""Group commit: what many jobs wrote is made durable together, before their records say that they are done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import localfs
+from ..repository.base import MetadataRepository
+from ..repository.filesystem import FileRepository
+from ..repository.sqlite import SqliteMetadataRepository
+from ..task.record import Outcome
+
+if TYPE_CHECKING:
+    from ..task.base import Task
+
+__all__ = ["Ended", "GroupCommit", "Syncer"]
+
+#: A batch is committed when it has this many records, or is this old.
+BATCH = 64
+BATCH_SECONDS = 0.02
+#: Records that may wait for the disk before jobs do.
+MOST_PENDING = 1024
+#: Times that a store is asked to take a record, and seconds before the second time.
+ATTEMPTS = 5
+FIRST_DELAY = 0.1
+#: Seconds after which syncfs(2) is held to wait for strangers' data, and for how long it is then avoided.
+SLOW_SYNC = 0.05
+AVOID_SYNC = 30.0
+SYNC_THREADS = 16
+
+
+class Ended(NamedTuple):
+    """A job that has ended, and its record."""
+
+    task: Task
+    done: MetadataRepository
+    job: str
+    outcome: Outcome
+
+
+class Syncer:
+    """Makes durable what was written: whole file systems at once, or file by file where that waits for strangers."""
+
+    def __init__(self) -> None:
+        self._avoid_until = 0.0
+
+    def sync(self, written: list[str], places: Iterable[str], untracked: bool) -> None:
+        """Make durable `written`, and everything on the file systems of `places`; blocks, so call it in a thread.
+
+        :param written: the files that were put in place.
+        :param places: directories on the file systems that were written to.
+        :param untracked: whether there are files that are not in `written`.
+        """
+        if not untracked and time.monotonic() < self._avoid_until:
+            with ThreadPoolExecutor(SYNC_THREADS) as threads:
+                list(threads.map(localfs.sync_path, written))
+                list(threads.map(localfs.sync_path, {os.path.dirname(path) for path in written}))
+            return
+        start = time.monotonic()
+        synced: set[int] = set()
+        for place in {*places, *(os.path.dirname(path) for path in written)}:
+            try:
+                device = os.stat(place).st_dev
+                if device not in synced:
+                    localfs.sync_filesystem(place)
+                    synced.add(device)
+            except FileNotFoundError:
+                continue  # removed since; what is not there needs no sync
+        if time.monotonic() - start > SLOW_SYNC:
+            self._avoid_until = time.monotonic() + AVOID_SYNC
+
+
+class GroupCommit:
+    """Takes the records of ended jobs, and writes them in batches, overlapped with the jobs that go on.
+
+    :param durable: whether what is recorded as done survives a power cut.
+    :param on_committed: called with the jobs whose records are written.
+    :param on_failed: called with the jobs whose store would not take their records, and why.
+    """
+
+    def __init__(
+        self,
+        durable: bool,
+        on_committed: Callable[[list[Ended]], None],
+        on_failed: Callable[[list[Ended], Exception], None],
+    ) -> None:
+        self._durable = durable
+        self._on_committed = on_committed
+        self._on_failed = on_failed
+        self._pending: list[Ended] = []
+        self._committing = 0
+        self._written: list[str] = []
+        self._syncer = Syncer()
+        self._places: dict[Task, tuple[list[str], bool]] = {}
+        self._thread: ThreadPoolExecutor | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stragglers: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def waiting(self) -> int:
+        """The number of records that are not written yet."""
+        return len(self._pending) + self._committing
+
+    def open(self) -> None:
+        """Begin to gather what has to be made durable."""
+        if self._durable:
+            localfs.on_written.append(self._written.append)
+
+    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
+        """Take the record of a job; wait only if the disk is far behind."""
+        self._pending.append(Ended(task, done, job, outcome))
+        count = len(self._pending)
+        if count % BATCH == 0:
+            self._start()
+            await asyncio.sleep(0)
+            if count + self._committing >= MOST_PENDING:
+                self._room.clear()
+                await self._room.wait()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._start)
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._work is None and self._pending:
+            self._work = asyncio.get_running_loop().create_task(self._commit_pending())
+
+    async def _commit_pending(self) -> None:
+        try:
+            while len(self._pending) >= BATCH or self._timer is None and self._pending:
+                batch, self._pending = self._pending, []
+                written = self._take_written()
+                self._committing += len(batch)
+                self._room.set()
+                await self._commit(batch, written)
+        finally:
+            self._work = None
+            self._room.set()
+
+    def _take_written(self) -> list[str]:
+        """Return the files written so far, and forget them; threads may be adding more."""
+        count = len(self._written)
+        written = self._written[:count]
+        del self._written[:count]
+        return written
+
+    async def _commit(self, batch: list[Ended], written: list[str]) -> None:
+        """Make durable what the batch's jobs wrote, then write their records."""
+        by_store: dict[MetadataRepository, list[Ended]] = {}
+        for ended in batch:
+            by_store.setdefault(ended.done, []).append(ended)
+        embedded = {
+            done: jobs for done, jobs in by_store.items() if isinstance(done, SqliteMetadataRepository) and done.inline
+        }
+        failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
+        for done, jobs in by_store.items():
+            if done in embedded and done not in failures:
+                self._finish(jobs)
+            elif done not in embedded and done.inline:
+                await self._store(done, jobs)
+            else:
+                straggler = asyncio.get_running_loop().create_task(self._store(done, jobs))
+                self._stragglers.add(straggler)
+                straggler.add_done_callback(self._stragglers.discard)
+
+    async def _in_thread(
+        self,
+        func: Callable[[list[Ended], list[str], dict[SqliteMetadataRepository, list[Ended]]], set[MetadataRepository]],
+        batch: list[Ended],
+        written: list[str],
+        embedded: dict[SqliteMetadataRepository, list[Ended]],
+    ) -> set[MetadataRepository]:
+        if not (self._durable or embedded):
+            return set()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="pdt-commit")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, func, batch, written, embedded)
+
+    def _sync_and_store(
+        self, batch: list[Ended], written: list[str], embedded: dict[SqliteMetadataRepository, list[Ended]]
+    ) -> set[MetadataRepository]:
+        """Sync, and write the records of embedded stores; return the stores that failed."""
+        if self._durable:
+            tasks = [next(group) for _, group in groupby(ended.task for ended in batch)]
+            places = [self._places_of(task) for task in dict.fromkeys(tasks)]
+            self._syncer.sync(written, (path for paths, _ in places for path in paths), any(open for _, open in places))
+        failed: set[MetadataRepository] = set()
+        for done, jobs in embedded.items():
+            try:
+                done.dump_durably({ended.job: ended.outcome for ended in jobs}, self._durable)
+            except Exception:  # tried again on the loop, where it is reported
+                failed.add(done)
+        return failed
+
+    def _places_of(self, task: Task) -> tuple[list[str], bool]:
+        """Return the local directories that a task's outputs lie in, and whether it writes unnoticed by this process."""
+        known = self._places.get(task)
+        if known is None:
+            outputs = [link.repo for link in task.links.values() if link.is_output]
+            paths = [path for path in (repo.durable_path() for repo in outputs) if path is not None]
+            unnoticed = task.runs_elsewhere or not all(isinstance(repo, FileRepository) for repo in outputs)
+            known = self._places[task] = (paths, unnoticed)
+        return known
+
+    async def _store(self, done: MetadataRepository, jobs: list[Ended]) -> None:
+        """Write records to one store, which may be away for a while."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await done.dump_all({ended.job: ended.outcome for ended in jobs})
+            except Exception as error:
+                if attempt == ATTEMPTS - 1:
+                    self._committing -= len(jobs)
+                    self._on_failed(jobs, error)
+                    return
+                await asyncio.sleep(FIRST_DELAY * 2**attempt)
+            else:
+                self._finish(jobs)
+                return
+
+    def _finish(self, jobs: list[Ended]) -> None:
+        self._committing -= len(jobs)
+        self._on_committed(jobs)
+
+    async def flush(self) -> None:
+        """Return when every record that was taken is written, or given up."""
+        while self._pending or self._work is not None or self._stragglers:
+            self._start()
+            await asyncio.wait([*self._stragglers, *([self._work] if self._work is not None else [])])
+
+    async def close(self) -> None:
+        """Write what is left, and stop."""
+        try:
+            await self.flush()
+            if self._durable and self._written:
+                await asyncio.to_thread(self._syncer.sync, self._take_written(), (), False)
+        finally:
+            if self._durable:
+                localfs.on_written.remove(self._written.append)
+            if self._thread is not None:
+                self._thread.shutdown()
+                self._thread = None

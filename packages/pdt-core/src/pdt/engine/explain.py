@@ -1,0 +1,90 @@
+"""What the engine says of one job: the listings' verdict, and then what else holds it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..task.base import Task
+from ..task.function import FunctionTask
+from .readiness import judge, writers_of
+from .schedule import Denial
+from .verdict import Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from ..resource_manager import ResourceType
+    from .launch import Launcher
+    from .look import View
+
+__all__ = ["explain", "never_fits"]
+
+
+def explain(task: Task, job: str, view: View, launcher: Launcher, tasks: Mapping[str, Task]) -> Verdict:
+    """Say of one job what the engine decides about it."""
+    writers = writers_of(list(tasks.values()))
+    ready = view.ready[task.name] if task.name in view.ready else task.ready
+    verdict = judge(task, job, ready, view.snapshot, writers, launcher.lanes[task.name].busy)
+    if not verdict.is_ready:
+        return verdict
+    if isinstance(task, FunctionTask) and job in task.blocked:
+        return Verdict(task.name, job, VerdictKind.BLOCKED, task.blocked[job])
+    return _explain_delay(task, job, launcher) or _explain_quota(task, job, launcher.denials) or verdict
+
+
+def _explain_delay(task: Task, job: str, launcher: Launcher) -> Verdict | None:
+    thing = (task.name, job)
+    veto = launcher.vetoes.reason(thing)
+    if veto is not None:
+        return Verdict(task.name, job, VerdictKind.VETOED, f"a plugin holds it back: {veto}")
+    for backoff in (launcher.failures, launcher.idle):
+        reason = backoff.reason(thing)
+        if reason is None:
+            continue
+        if backoff.given_up(thing):
+            return Verdict(task.name, job, VerdictKind.BLOCKED, f"it could not be launched: {reason}")
+        until = backoff.wait(thing)
+        return Verdict(
+            task.name, job, VerdictKind.BACKING_OFF, f"tried again in {until:.1f} s: {reason}", until=until
+        )
+    return None
+
+
+def never_fits(task: Task) -> ResourceType | None:
+    """Return the resource of which one job of `task` wants more than there is in all, or None."""
+    if task.resource_manager is None or task.job_resources is None:
+        return None
+    return task.resource_manager.can_ever_fit(task.job_resources)
+
+
+def _explain_quota(task: Task, job: str, denials: Mapping[str, Denial]) -> Verdict | None:
+    manager, request = task.resource_manager, task.job_resources
+    if manager is None or request is None:
+        return None
+    resource = never_fits(task)
+    if resource is not None:
+        wanted, cap = request.amount(resource), manager.quota.amount(resource)
+        return Verdict(
+            task.name,
+            job,
+            VerdictKind.NEVER_FITS,
+            f"one job wants {wanted} of {resource.name}, and the quota is {cap} in all",
+            resource=resource.name.lower(),
+            scope="quota",
+            wanted=str(wanted),
+            cap=str(cap),
+        )
+    denial = denials.get(task.name)
+    if denial is None:
+        return None
+    held = ", some of it held for jobs that waited longer" if denial.held else ""
+    return Verdict(
+        task.name,
+        job,
+        VerdictKind.DENIED,
+        f"the quota on {denial.resource.name} denies it: wanted {denial.wanted}, used {denial.used} of {denial.cap}{held}",
+        resource=denial.resource.name.lower(),
+        scope="quota",
+        wanted=str(denial.wanted),
+        used=str(denial.used),
+        cap=str(denial.cap),
+    )

@@ -1,0 +1,330 @@
+"""The second half of a round: start what the plan and the limits allow, and follow it to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+
+from ..plugins.hooks import Hooks
+from ..resource_manager import ResourceManager
+from ..task.base import Task
+from ..task.function import FunctionTask
+from .backoff import Backoff
+from .commit import Ended, GroupCommit
+from .lane import Lane
+from .look import View
+from .report import Report
+from .schedule import Denial, Load, Plan, admit, make_plan
+
+__all__ = ["Launcher", "Notify"]
+
+logger = logging.getLogger("pdt.engine")
+
+#: A launch that fails is tried this often in a run, the first time again after this many seconds.
+ATTEMPTS = 5
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 60.0
+#: A launch that changes nothing is repeated after this many seconds at first, and at last.
+IDLE_DELAYS = (0.05, 1.0)
+
+Notify = Callable[..., None]
+
+
+class Launcher:
+    """Starts jobs, and knows which are in flight.
+
+    :param tasks: the pipeline's tasks, by name.
+    :param report: takes what is done and what goes wrong.
+    :param hooks: what plugins want to be told.
+    :param notify: tells plugins of an event, without waiting for them.
+    :param vetoes: asks plugins which jobs must not be launched now.
+    :param changed: called when something has happened that a look would show.
+    :param on_room: called when a task can take on more jobs.
+    :param durable: whether what is recorded as done survives a power cut.
+    :param patience: seconds that a job waits before what it needs is held for it.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        report: Report,
+        hooks: Hooks,
+        notify: Notify,
+        vetoes: Callable[[Task, Sequence[str]], Mapping[str, str]],
+        changed: Callable[[], None],
+        on_room: Callable[[], None],
+        *,
+        durable: bool,
+        patience: float,
+    ) -> None:
+        self._tasks = tasks
+        self._report = report
+        self._hooks = hooks
+        self._notify = notify
+        self._vetoes = vetoes
+        self._changed = changed
+        self._patience = patience
+        self.lanes = {
+            name: Lane(task, self._launched, self._launch_failed, on_room) for name, task in tasks.items()
+        }
+        self.commit = GroupCommit(durable, self._committed, self._commit_failed)
+        self.plan = Plan()
+        #: By task, the limit that holds its next job back.
+        self.denials: dict[str, Denial] = {}
+        #: Launches that raised; launches that changed nothing; and what plugins refuse, with their reasons.
+        self.failures: Backoff[tuple[str, str]] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
+        self.idle: Backoff[tuple[str, str]] = Backoff(*IDLE_DELAYS, None)
+        self.vetoes: Backoff[tuple[str, str]] = Backoff(*IDLE_DELAYS, None)
+        self._tells_launched = hooks.active("pdt_job_launched")
+        self._tells_finished = hooks.active("pdt_job_finished")
+        self._waiting_since: dict[str, float] = {}
+        self._returned: list[Task] = []
+
+    # What is in flight.
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether any job is under way, or its record is."""
+        return bool(self.commit.waiting) or any(lane.in_flight or not lane.idle for lane in self.lanes.values())
+
+    def begin_look(self) -> Mapping[str, Set[str]]:
+        """Return, by task, a live view of the jobs that are in flight from now on, ended ones included."""
+        for lane in self.lanes.values():
+            lane.ended.clear()
+        return _Busy(self.lanes)
+
+    def take(self, view: View, priority: Callable[[str, str], int] | None) -> None:
+        """Plan to start what a look found ready."""
+        ready = {name: self._startable(name, found.jobs) for name, found in view.readiness.items()}
+        self.plan = make_plan(ready, priority)
+
+    def _startable(self, name: str, jobs: Set[str]) -> Collection[str]:
+        """Leave out the jobs that are to be tried later, or not again in this run."""
+        for thing in self.idle.things():
+            if thing[0] == name and thing[1] not in jobs and thing[1] not in self.lanes[name].busy:
+                self.idle.succeeded(thing)
+        task = self._tasks[name]
+        blocked = task.blocked if isinstance(task, FunctionTask) else {}
+        if not (self.failures or self.idle or self.vetoes or blocked):
+            return jobs
+        return [job for job in jobs if job not in blocked and not self._must_wait((name, job))]
+
+    def _must_wait(self, thing: tuple[str, str]) -> bool:
+        if self.failures.given_up(thing):
+            return True
+        return any(backoff.wait(thing) for backoff in (self.failures, self.idle, self.vetoes))
+
+    # Starting.
+
+    async def dispatch(self) -> bool:
+        """Start what the plan and the limits allow now, and tell whether anything was."""
+        await self._return_resources()
+        if not self.plan.levels:
+            return False
+        loads, managers = self._quotas()
+        used = {key: await manager.usage() for key, manager in managers.items()}
+        quotas = {key: manager.quota for key, manager in managers.items()}
+        now = time.monotonic()
+        waited = {name for name, since in self._waiting_since.items() if now - since >= self._patience}
+        rooms = {name: lane.room for name, lane in self.lanes.items()}
+        admission = admit(self.plan, rooms, loads, used, quotas, patient=waited, stuck=waited)
+        started = False
+        for name, jobs in admission.chunks:
+            self._waiting_since.pop(name, None)
+            started = await self._start(self._tasks[name], jobs) or started
+        self._note_waiting(admission.denials, now)
+        return started
+
+    def _quotas(self) -> tuple[dict[str, Load], dict[int, ResourceManager]]:
+        loads: dict[str, Load] = {}
+        managers: dict[int, ResourceManager] = {}
+        for name, task in self._tasks.items():
+            if task.resource_manager is not None and task.job_resources is not None:
+                loads[name] = Load(id(task.resource_manager), task.job_resources)
+                managers[id(task.resource_manager)] = task.resource_manager
+        return loads, managers
+
+    def _note_waiting(self, denials: dict[str, Denial], now: float) -> None:
+        for name, denial in denials.items():
+            if name not in self.denials and self._hooks.active("pdt_resources_denied"):
+                job = self.plan.next_job(name)
+                self._notify("pdt_resources_denied", task=self._tasks[name], job=job, denial=denial)
+        self.denials = denials
+        left = self.plan.tasks()
+        self._waiting_since = {name: self._waiting_since.get(name, now) for name in left}
+
+    async def _start(self, task: Task, jobs: Sequence[str]) -> bool:
+        """Check a chunk of jobs again, reserve what they need, and give them to the task's lane."""
+        lane = self.lanes[task.name]
+        try:
+            startable = self._not_vetoed(task, await _still_ready(task, jobs))
+        except Exception as error:
+            reason = f"what inhibits it could not be asked: {type(error).__name__}: {error}"
+            for job in jobs:
+                self._try_later(task, job, reason)
+            return False
+        startable = [job for job in startable if job not in lane.in_flight]
+        reserved = await self._reserve(task, startable)
+        lane.in_flight.update(reserved)
+        lane.give(reserved)
+        if len(reserved) < len(startable):
+            self._changed()
+        # Lets jobs that never wait run here and now, before the next chunk is taken on.
+        await asyncio.sleep(0)
+        return bool(reserved)
+
+    def _not_vetoed(self, task: Task, jobs: list[str]) -> list[str]:
+        if not jobs or not self._hooks.active("pdt_should_launch"):
+            return jobs
+        refused = self._vetoes(task, jobs)
+        for job in jobs:
+            if job in refused:
+                self.vetoes.failed((task.name, job), refused[job])
+            else:
+                self.vetoes.succeeded((task.name, job))
+        return [job for job in jobs if job not in refused]
+
+    async def _reserve(self, task: Task, jobs: list[str]) -> list[str]:
+        """Return those of `jobs` for which there are resources, in order."""
+        manager, request = task.resource_manager, task.job_resources
+        if manager is None or request is None or not isinstance(task, FunctionTask):
+            return jobs
+        for count in range(len(jobs)):
+            if await manager.reserve(request) is not None:
+                return jobs[:count]
+            task.holding += 1
+        return jobs
+
+    async def _return_resources(self) -> None:
+        returned, self._returned = self._returned, []
+        for task in returned:
+            if task.resource_manager is not None and task.job_resources is not None:
+                await task.resource_manager.relinquish(task.job_resources)
+
+    # What becomes of what was started.
+
+    def _release(self, task: Task, job: str) -> None:
+        """Forget a job that is no longer in flight."""
+        lane = self.lanes[task.name]
+        lane.in_flight.discard(job)
+        lane.ended.add(job)
+        if isinstance(task, FunctionTask) and task.resource_manager is not None and task.holding:
+            task.holding -= 1
+            self._returned.append(task)
+
+    def _launched(self, task: Task, job: str) -> None:
+        self._report.launched[task.name] += 1
+        if self.failures:
+            self.failures.succeeded((task.name, job))
+        if not isinstance(task, FunctionTask):
+            self._release(task, job)
+            self.idle.failed((task.name, job), "its launch returned, but it is ready still")
+            self._changed()
+        elif job in task.blocked:
+            self._block(task, job)
+        elif not task.metadata and not task.running:
+            self.lanes[task.name].finished.add(job)
+            self._release(task, job)
+            self._changed()
+        if self._tells_launched:
+            self._notify("pdt_job_launched", task=task, job=job)
+
+    def release_ended(self) -> None:
+        """Let go of jobs that an executor has ended without a record."""
+        for name, task in self._tasks.items():
+            lane = self.lanes[name]
+            if isinstance(task, FunctionTask) and lane.in_flight:
+                for job in task.take_unrecorded():
+                    if job in task.blocked:
+                        self._block(task, job)
+                    elif not task.metadata:
+                        lane.finished.add(job)
+                        self._release(task, job)
+                    else:
+                        self._release(task, job)
+
+    def _block(self, task: FunctionTask, job: str) -> None:
+        self._release(task, job)
+        self._report.problem(f"{task.name} {job}: {task.blocked[job]}")
+        self._changed()
+
+    def _launch_failed(self, task: Task, job: str, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("launching %s %s failed: %s", task.name, job, reason, exc_info=error)
+        self._try_later(task, job, reason)
+        self._release(task, job)
+
+    def _try_later(self, task: Task, job: str, reason: str) -> None:
+        thing = (task.name, job)
+        self.failures.failed(thing, reason)
+        if self.failures.given_up(thing):
+            self._report.problem(f"{task.name} {job}: could not be launched: {reason}")
+        self._changed()
+
+    def _committed(self, jobs: list[Ended]) -> None:
+        for task, _, job, outcome in jobs:
+            self._release(task, job)
+            (self._report.succeeded if outcome["success"] else self._report.failed)[task.name] += 1
+            if self._tells_finished:
+                self._notify("pdt_job_finished", task=task, job=job, record=outcome)
+        self._changed()
+
+    def _commit_failed(self, jobs: list[Ended], error: Exception) -> None:
+        names = ", ".join(f"{task.name} {job}" for task, _, job, _ in jobs[:3])
+        more = f" and {len(jobs) - 3} more" if len(jobs) > 3 else ""
+        reason = f"{type(error).__name__}: {error}"
+        self._report.problem(f"{jobs[0].done!r} would not take the records of {names}{more}: {reason}", backend=True)
+        for task, _, job, _ in jobs:
+            self.lanes[task.name].finished.add(job)
+            self._release(task, job)
+        self._changed()
+
+    # The end.
+
+    def clear(self) -> None:
+        """Start nothing more; what is under way goes on."""
+        self.plan = Plan()
+        for lane in self.lanes.values():
+            lane.in_flight.difference_update(lane.queue)
+            lane.queue.clear()
+
+    async def settle(self) -> None:
+        """Wait until every launch has returned and every record that was taken is written."""
+        for lane in self.lanes.values():
+            await lane.drain()
+        await self.commit.flush()
+        await self._return_resources()
+
+    async def close(self) -> None:
+        """Cancel what is being launched, and write every record that was taken."""
+        try:
+            for lane in self.lanes.values():
+                await lane.close()
+        finally:
+            await self.commit.close()
+
+
+async def _still_ready(task: Task, jobs: Sequence[str]) -> list[str]:
+    """Drop the jobs that something inhibits by now: the listings may have overlapped their end."""
+    inhibited: set[str] = set()
+    for repo in task.inhibits_start.values():
+        inhibited |= await repo.present(jobs)
+    return [job for job in jobs if job not in inhibited]
+
+
+class _Busy(Mapping[str, Set[str]]):
+    """By task, the jobs that are not to be started, read when they are asked for."""
+
+    def __init__(self, lanes: Mapping[str, Lane]) -> None:
+        self._lanes = lanes
+
+    def __getitem__(self, name: str) -> Set[str]:
+        return self._lanes[name].busy
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lanes)
+
+    def __len__(self) -> int:
+        return len(self._lanes)

@@ -1,0 +1,225 @@
+"""The run loop: look, decide, launch, and wait for something to happen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ..plugins.hooks import Hooks
+from ..task.base import Task
+from ..task.function import FunctionTask
+from ..task.record import DirectRecorder
+from .explain import explain, never_fits
+from .launch import Launcher
+from .look import Looker, View, cancel_and_wait
+from .report import Report
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+__all__ = ["Runner"]
+
+#: Seconds between looks at what cannot tell that it has changed: the least, and the most, when nothing moves.
+POLL_SECONDS = (0.05, 1.0)
+#: A look is repeated at once when nothing is in flight; else when this many times its own duration has passed.
+PAUSE_SHARE = 4
+#: Likewise, while there are jobs left to start.
+BUSY_SHARE = 20
+BUSY_SECONDS = 1.0
+
+
+class Runner:
+    """Drives one open pipeline.
+
+    :param pipeline: the pipeline.
+    :param hooks: what plugins want to be told.
+    """
+
+    def __init__(self, pipeline: Pipeline, hooks: Hooks) -> None:
+        self._pipeline = pipeline
+        self._hooks = hooks
+        self.report = Report()
+        self.view = View()
+        self._awake = asyncio.Event()
+        self.launcher = Launcher(
+            pipeline.tasks,
+            self.report,
+            hooks,
+            self._notify,
+            lambda task, jobs: hooks.vetoes(pipeline, task, jobs),
+            self._note_change,
+            self._awake.set,
+            durable=pipeline.durability == "power",
+            patience=pipeline.patience,
+        )
+        self._looker = Looker(pipeline.tasks, self.report)
+        self._stopping = False
+        self._changed = True
+        self._live = False
+        self._loop = asyncio.get_running_loop()
+        self._notices: set[asyncio.Task[None]] = set()
+        self._looked_at = self._look_cost = 0.0
+
+    def wake(self) -> None:
+        """Say, from any thread, that something has happened that a look would show."""
+        try:
+            self._loop.call_soon_threadsafe(self._note_change)
+        except RuntimeError:
+            return  # the loop is closed: nobody is left to be told
+
+    def _note_change(self) -> None:
+        self._changed = True
+        self._awake.set()
+
+    def _notify(self, hook: str, **arguments: object) -> None:
+        notice = self._loop.create_task(self._hooks.notify(hook, pipeline=self._pipeline, **arguments))
+        self._notices.add(notice)
+        notice.add_done_callback(self._notices.discard)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Take records and events while the block runs; when it ends, everything that was taken is written."""
+        functions = [task for task in self._pipeline.tasks.values() if isinstance(task, FunctionTask)]
+        for task in self._pipeline.tasks.values():
+            task.wake = self.wake
+        for function in functions:
+            function.recorder = self.launcher.commit
+        self.launcher.commit.open()
+        try:
+            yield
+        finally:
+            try:
+                await self.launcher.close()
+                await self._looker.close()
+                if self._notices:
+                    await asyncio.wait(self._notices)
+            finally:
+                await cancel_and_wait(self._notices)
+                for task in self._pipeline.tasks.values():
+                    task.wake = None
+                for function in functions:
+                    function.recorder = DirectRecorder()
+
+    async def update(self) -> bool:
+        """Let every task look after its live jobs, and tell whether anything is live or happened."""
+        self._live = await self._looker.update()
+        self.launcher.release_ended()
+        for manager in self._pipeline.resource_managers:
+            await manager.flush()
+        return self._live
+
+    async def look(self) -> None:
+        """List every repository once, and plan to start what is ready."""
+        self._changed = False
+        self.view = await self._looker.look(self.launcher.begin_look())
+        self.launcher.take(self.view, self._pipeline.priority)
+
+    async def launch_ready(self) -> bool:
+        """Start everything that is ready once, wait for the launches, and tell whether anything was ready."""
+        await self.look()
+        ready = bool(self.launcher.plan.levels)
+        while await self.launcher.dispatch():
+            await self.launcher.settle()
+        await self.launcher.settle()
+        for manager in self._pipeline.resource_managers:
+            await manager.flush()
+        return ready
+
+    async def run(self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False) -> Report:
+        """Update and launch until nothing moves any more.
+
+        :param forever: go on when nothing moves, until stopped.
+        :param launch_once: launch what is ready at first, and then only wait for it.
+        :param fail_fast: start nothing more after the first failure.
+        """
+        poll = POLL_SECONDS[0]
+        looks = 0
+        while True:
+            if fail_fast and (self.report.failed or self.report.problems) and not self._stopping:
+                self._stopping = True
+                self.launcher.clear()
+            if self._changed and not self._until_look():
+                started_at = time.monotonic()
+                await self.update()
+                looking = not self._stopping and not (launch_once and looks)
+                if looking:
+                    await self.look()
+                    looks += 1
+                else:
+                    self._changed = False
+                self._looked_at = time.monotonic()
+                self._look_cost = self._looked_at - started_at
+                if self._hooks.active("pdt_round_finished"):
+                    await self._hooks.notify("pdt_round_finished", pipeline=self._pipeline, summary=self.report)
+            if await self.launcher.dispatch():
+                poll = POLL_SECONDS[0]
+                continue
+            if self._is_quiet(waits_count=not (launch_once and looks)) and (self._stopping or not forever):
+                break
+            await self._pause(poll)
+            poll = min(poll * 1.5, POLL_SECONDS[1])
+        self._conclude()
+        return self.report
+
+    def _until_look(self) -> float:
+        """Return the seconds until a look is due, given that something has changed."""
+        if not self.launcher.in_flight:
+            return 0.0
+        if self.launcher.plan.levels:
+            wait = max(self._look_cost * BUSY_SHARE, BUSY_SECONDS)
+        else:
+            wait = self._look_cost * PAUSE_SHARE
+        return max(0.0, self._looked_at + wait - time.monotonic())
+
+    def _is_quiet(self, waits_count: bool) -> bool:
+        """Tell whether nothing is under way, and nothing waits for its time."""
+        if self._changed or self._live or self.launcher.in_flight:
+            return False
+        if self._stopping or not waits_count:
+            return True
+        if any(never_fits(self._pipeline.tasks[name]) is None for name in self.launcher.plan.tasks()):
+            return False
+        backoffs = (self.launcher.failures, self.launcher.idle, self._looker.updates, self._looker.listings)
+        return all(backoff.soonest() is None for backoff in backoffs)
+
+    async def _pause(self, poll: float) -> None:
+        """Wait until something happens, or it is time to look at what cannot tell."""
+        launcher, looker = self.launcher, self._looker
+        backoffs = (launcher.failures, launcher.idle, launcher.vetoes, looker.updates, looker.listings)
+        waits = [backoff.soonest() for backoff in backoffs]
+        wait = min([poll, *(soonest for soonest in waits if soonest is not None)])
+        if self._changed:
+            wait = min(wait, self._until_look())
+        if not wait:
+            return
+        self._awake.clear()
+        try:
+            async with asyncio.timeout(wait):
+                await self._awake.wait()
+        except TimeoutError:
+            self._changed = True
+
+    def stop(self) -> None:
+        """Start nothing more; run() returns when what is under way has ended."""
+        self._stopping = True
+        self.report.interrupted = True
+        self.launcher.clear()
+        self._note_change()
+
+    def _conclude(self) -> None:
+        """Say what a run leaves undone that it should have done."""
+        self._looker.report_abandoned()
+        for name in sorted(self.launcher.plan.tasks()):
+            task = self._pipeline.tasks[name]
+            if never_fits(task) is not None:
+                verdict = self.explain(task, self.launcher.plan.next_job(name))
+                count = self.launcher.plan.waiting(name)
+                self.report.problem(f"{count} jobs of task {name!r} can never start: {verdict.reason}")
+
+    def explain(self, task: Task, job: str) -> Verdict:
+        """Say of one job what the engine decides about it, by the last look."""
+        return explain(task, job, self.view, self.launcher, self._pipeline.tasks)

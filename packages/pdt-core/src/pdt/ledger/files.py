@@ -1,0 +1,109 @@
+"""A ledger of files, for the processes of one machine, or of several over a file system with atomic links."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from .. import localfs
+from ..errors import CorruptRecordError
+from ..localfs import TEMPORARY_PREFIX, boot_id, call, read_bytes, sync_path, write_all
+from ..plain import dumps, loads
+from .base import Ledger, check_entry
+
+__all__ = ["FileLedger"]
+
+#: Characters of a key that a file name takes as they are; the others are percent-encoded.
+SAFE = "-_"
+#: Bytes that most file systems allow in a name, less the room for a temporary's.
+NAME_LIMIT = 200
+
+
+class FileLedger(Ledger):
+    """Entries as files of one directory tree, durable when `insert` returns; a hard link decides who was first.
+
+    :param directory: where the files are; made when it is first used.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self._directory = os.path.abspath(directory)
+        self._inline = localfs.is_local(self._directory)
+
+    def _path(self, key: str) -> str:
+        name = quote(check_entry(key), safe=SAFE).replace(".", "%2E")
+        pieces = [name[start : start + NAME_LIMIT] for start in range(0, len(name), NAME_LIMIT)]
+        # A name that goes on is a directory, told from an entry by its "+", which quote() never leaves.
+        return os.path.join(self._directory, *(f"{piece}+" for piece in pieces[:-1]), pieces[-1])
+
+    async def insert(self, key: str, value: Mapping[str, Any]) -> bool:
+        """Write the entry if its key is free, and tell whether this call did."""
+        return await call(self._inline, self._insert, self._path(key), dumps(dict(value)).encode())
+
+    def _insert(self, path: str, text: bytes) -> bool:
+        directory = os.path.dirname(path)
+        os.makedirs(directory, exist_ok=True)
+        token = f"{TEMPORARY_PREFIX}{boot_id()[:8]}-{os.getpid()}-{os.urandom(6).hex()}"
+        temporary = os.path.join(directory, token)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                write_all(descriptor, text)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except OSError:
+                # A network file system may have made the link and lost the answer: two names prove it.
+                if os.stat(temporary).st_nlink != 2:
+                    raise
+        finally:
+            if os.path.lexists(temporary):
+                os.unlink(temporary)
+        sync_path(directory)
+        return True
+
+    async def get(self, key: str) -> dict[str, Any] | None:
+        """Return the entry, or None if the key is free.
+
+        :raises CorruptRecordError: if the file is not what `insert` wrote.
+        """
+        try:
+            text = await call(self._inline, read_bytes, self._path(key))
+        except FileNotFoundError:
+            return None
+        try:
+            return dict(loads(text.decode()))
+        except (ValueError, TypeError) as error:
+            raise CorruptRecordError(f"ledger {self._directory!r}", key, str(error)) from error
+
+    async def list(self, prefix: str = "") -> builtins.list[str]:
+        """Return the keys that begin with `prefix`, sorted."""
+        keys = await call(self._inline, self._list)
+        return sorted(key for key in keys if key.startswith(prefix))
+
+    def _list(self) -> builtins.list[str]:
+        found = []
+        for directory, _, names in os.walk(self._directory):
+            above = os.path.relpath(directory, self._directory)
+            start = "" if above == "." else above.replace("+/", "").removesuffix("+")
+            found += [unquote(start + name) for name in names if not name.startswith(TEMPORARY_PREFIX)]
+        return found
+
+    async def delete(self, key: str) -> bool:
+        """Free the key, and tell whether this call did."""
+        return await call(self._inline, self._delete, self._path(key))
+
+    @staticmethod
+    def _delete(path: str) -> bool:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        sync_path(os.path.dirname(path))
+        return True

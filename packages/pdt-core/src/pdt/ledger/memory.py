@@ -1,0 +1,40 @@
+"""A ledger in this process."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+from ..plain import dumps, loads
+from .base import Ledger, check_entry
+
+__all__ = ["MemoryLedger"]
+
+
+class MemoryLedger(Ledger):
+    """Entries in a dict, which vanish with the process."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, str] = {}
+
+    async def insert(self, key: str, value: Mapping[str, Any]) -> bool:
+        """Write the entry if its key is free, and tell whether this call did."""
+        text = dumps(dict(value))
+        if check_entry(key) in self._entries:
+            return False
+        self._entries[key] = text
+        return True
+
+    async def get(self, key: str) -> dict[str, Any] | None:
+        """Return the entry, or None if the key is free."""
+        text = self._entries.get(check_entry(key))
+        return None if text is None else dict(loads(text))
+
+    async def list(self, prefix: str = "") -> builtins.list[str]:
+        """Return the keys that begin with `prefix`, sorted."""
+        return sorted(key for key in self._entries if key.startswith(prefix))
+
+    async def delete(self, key: str) -> bool:
+        """Free the key, and tell whether this call did."""
+        return self._entries.pop(check_entry(key), None) is not None

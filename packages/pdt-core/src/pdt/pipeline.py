@@ -1,0 +1,333 @@
+"""A pipeline: an unordered collection of tasks, related by the repositories they share."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from .errors import ConfigurationError, PipelineNotOpenError
+from .plugins.hooks import Hooks, current_hooks
+from .repository.base import Repository
+from .session import Session
+from .store import ControllerLock, Store
+from .task.base import Task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from networkx import DiGraph
+
+    from .engine.report import Report
+    from .engine.runner import Runner
+    from .engine.verdict import Verdict
+    from .resource_manager import ResourceManager
+
+__all__ = ["Pipeline"]
+
+NAME = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
+#: Seconds that a job waits before what it needs is held for it.
+PATIENCE = 300.0
+
+
+class Pipeline:
+    """Tasks, and the session of live resources that they use.
+
+    :param tasks: the tasks; their names are unique.
+    :param session: opened and closed with the pipeline.
+    :param resources: Optional: resource managers that no task names; those of the tasks are found.
+    :param priority: Optional: from a task's name and a job to a number. No job starts before all that have a larger one.
+    :param name: tells this pipeline from others that share the store; by default the script's name.
+    :param store: Optional: the directory for records, attempts, claims and locks; by default `.pdt` beside the script.
+    :param durability: "power" if what is recorded as done is to survive a power cut, "process" if only a crash.
+    :param patience: seconds that a job waits before what it needs is held for it.
+    :raises ConfigurationError: if something here is not what it should be.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        session: Session | None = None,
+        resources: Iterable[ResourceManager] = (),
+        priority: Callable[[str, str], int] | None = None,
+        *,
+        name: str | None = None,
+        store: Store | str | os.PathLike[str] | None = None,
+        durability: Literal["power", "process"] = "power",
+        patience: float = PATIENCE,
+    ) -> None:
+        script = _script(sys._getframe(1).f_globals)
+        self.name = _default_name(script) if name is None else name
+        if not NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"{self.name!r} cannot name a pipeline", fix="use 1 to 63 letters, digits, '-', '_' and '.'"
+            )
+        if durability not in ("power", "process"):
+            raise ConfigurationError(f"durability {durability!r} is neither 'power' nor 'process'")
+        self.store = store if isinstance(store, Store) else Store(store or (script or Path.cwd() / "-").parent / ".pdt")
+        self.session = Session() if session is None else session
+        self.priority = priority
+        self.durability = durability
+        self.patience = patience
+        self._tasks = _by_name(tasks)
+        self._resources = list(resources)
+        self._runner: Runner | None = None
+        self._stack: AsyncExitStack | None = None
+        self._lock: ControllerLock | None = None
+        self.hooks: Hooks = Hooks()
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks, by name."""
+        return MappingProxyType(self._tasks)
+
+    @property
+    def resource_managers(self) -> list[ResourceManager]:
+        """The resource managers of the tasks, and those that were given."""
+        of_tasks = (task.resource_manager for task in self._tasks.values())
+        return list(dict.fromkeys([*self._resources, *(manager for manager in of_tasks if manager is not None)]))
+
+    @property
+    def repositories(self) -> list[Repository]:
+        """Every repository that a task is linked to, and those that they are made of, each once."""
+        waiting: list[Repository] = []
+        for task in self._tasks.values():
+            waiting += [link.repo for link in task.links.values()]
+            if task.has_ready_override:
+                waiting.append(task.ready)
+        found: dict[Repository, None] = {}
+        while waiting:
+            repo = waiting.pop(0)
+            if repo not in found:
+                found[repo] = None
+                waiting += [child.repo for child in repo.children]
+        return list(found)
+
+    def settings(self, synchronous: bool = False, metadata: bool = True) -> None:
+        """Set how this run goes.
+
+        :param synchronous: whether a launch waits for its job's end.
+        :param metadata: whether the ends of jobs are recorded in `done`.
+        """
+        for task in self._tasks.values():
+            task.synchronous = synchronous
+            task.metadata = metadata
+
+    # Opening and closing.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the pipeline is open."""
+        return self._stack is not None
+
+    async def open(self) -> None:
+        """Open the session, and validate every task and repository; if anything fails, all is closed again.
+
+        :raises ConfigurationError: if the pipeline is open already, or something in it is misconfigured.
+        """
+        if self.is_open:
+            raise ConfigurationError(
+                f"pipeline {self.name!r} is open already", fix="close it before opening it again"
+            )
+        self.hooks = current_hooks()
+        await self.hooks.notify("pdt_configure_pipeline", pipeline=self)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.session)
+            for task in self._tasks.values():
+                await task.validate()
+                if not task.disabled:
+                    task.ready  # noqa: B018  raises if nothing is required, or nothing inhibits
+            for repo in self.repositories:
+                await repo.validate()
+            await self.hooks.notify("pdt_pipeline_opened", pipeline=self)
+            stack.push_async_callback(self.hooks.notify, "pdt_pipeline_closed", pipeline=self)
+            stack.callback(self._release)
+            self._stack = stack.pop_all()
+
+    async def close(self) -> None:
+        """Close the session; a closed pipeline stays closed, and can be opened again."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    def _release(self) -> None:
+        """Forget the run, and give the controller's lock back."""
+        lock, self._lock, self._runner = self._lock, None, None
+        if lock is not None:
+            lock.release()
+        for repo in self.repositories:
+            repo.release()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise PipelineNotOpenError(f"pipeline {self.name!r} is not open", fix="use it inside `async with pipeline:`")
+
+    def take_control(self) -> None:
+        """Become the only controller of this pipeline, until it is closed.
+
+        A pipeline whose repositories live in this process only needs no lock.
+
+        :raises HeldError: if another controller works on it.
+        """
+        self._require_open()
+        if self._lock is None and any(repo.shared for repo in self.repositories):
+            self.store.claim_host()
+            lock = ControllerLock(self.store.lock_path(self.name))
+            lock.acquire()
+            self._lock = lock
+
+    # Running.
+
+    @property
+    def runner(self) -> Runner:
+        """What drives the pipeline while it is open, on the running event loop."""
+        self._require_open()
+        if self._runner is None:
+            from .engine.runner import Runner
+
+            self._runner = Runner(self, self.hooks)
+        return self._runner
+
+    @asynccontextmanager
+    async def _controlling(self) -> AsyncIterator[Runner]:
+        self.take_control()
+        runner = self.runner
+        async with runner.working():
+            yield runner
+
+    async def update(self) -> bool:
+        """Perform one round: look after live jobs, then launch what is ready; tell whether there is any activity."""
+        async with self._controlling() as runner:
+            live = await self._update(runner)
+            return await runner.launch_ready() or live
+
+    async def update_only_update(self) -> bool:
+        """Perform the first half of a round: look after live jobs, and tell whether there were any."""
+        async with self._controlling() as runner:
+            return await self._update(runner)
+
+    @staticmethod
+    async def _update(runner: Runner) -> bool:
+        live = await runner.update()
+        await runner.launcher.settle()
+        return live
+
+    async def update_only_launch(self) -> bool:
+        """Perform the second half of a round: launch what is ready, and tell whether anything was."""
+        async with self._controlling() as runner:
+            return await runner.launch_ready()
+
+    async def run(
+        self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False
+    ) -> Report:
+        """Update and launch until nothing moves any more, and report what was done.
+
+        :param forever: go on when nothing moves, until stopped.
+        :param launch_once: launch what is ready at first, and then only wait for it.
+        :param fail_fast: start nothing more after the first failure.
+        """
+        async with self._controlling() as runner:
+            return await runner.run(forever=forever, launch_once=launch_once, fail_fast=fail_fast)
+
+    def stop(self) -> None:
+        """Let a run end once what is under way has ended."""
+        if self._runner is not None:
+            self._runner.stop()
+
+    async def gather_ready_jobs(self, task: Task) -> set[str]:
+        """Return the jobs of `task` that may start.
+
+        :raises BackendError: if what it depends on cannot be listed.
+        """
+        from .engine.look import look_once
+        from .errors import BackendError
+
+        self._require_open()
+        view = await look_once({task.name: task})
+        found = view.readiness.get(task.name)
+        if found is None:
+            return set()
+        if found.failure is not None:
+            raise BackendError(str(found.failure), fix="see `pdt status` once the store answers again")
+        return set(found.jobs)
+
+    async def explain(self, task: Task, job: str) -> Verdict:
+        """Look, and say of one job what the engine decides about it."""
+        self._require_open()
+        await self.runner.look()
+        return self.runner.explain(task, job)
+
+    # The graph.
+
+    def graph(self) -> DiGraph[Task | Repository]:
+        """Return the directed graph of tasks and repositories: an edge leads from what is read to what depends on it."""
+        import networkx
+
+        graph: DiGraph[Any] = networkx.DiGraph()
+        for task in self._tasks.values():
+            graph.add_node(task)
+            for link in task.links.values():
+                if link.is_input or link.required_for_start or link.inhibits_start:
+                    graph.add_edge(link.repo, task)
+                    if link.is_output or link.is_status:
+                        graph.add_edge(task, link.repo)
+                else:
+                    graph.add_edge(task, link.repo)
+        return graph
+
+    def dependants(self, node: Repository | Task, recursive: bool) -> Iterable[Repository | Task]:
+        """Return `node`, and then what depends on it.
+
+        :param recursive: whether to follow dependencies of dependencies, rather than only the direct ones.
+        """
+        import networkx
+
+        graph = self.graph()
+        if recursive:
+            return list(networkx.dfs_preorder_nodes(graph, node))
+        return [node, *graph.successors(node)]
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join(self._tasks)}, name={self.name!r})"
+
+
+def _by_name(tasks: Iterable[Task]) -> dict[str, Task]:
+    found: dict[str, Task] = {}
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise ConfigurationError(
+                f"{task!r} in the tasks of a pipeline is {type(task).__name__}, not a task",
+                fix="a decorated function becomes its task: list that",
+            )
+        if found.get(task.name, task) is not task:
+            raise ConfigurationError(
+                f"two tasks are named {task.name!r}: {found[task.name]!r} and {task!r}",
+                fix="give each task of a pipeline a name of its own",
+            )
+        found[task.name] = task
+    return found
+
+
+def _script(names: Mapping[str, Any]) -> Path | None:
+    """Return the file of the module that makes the pipeline, if it has one."""
+    file = names.get("__file__")
+    return Path(os.path.abspath(file)) if isinstance(file, str) else None
+
+
+def _default_name(script: Path | None) -> str:
+    stem = re.sub(r"[^-_.A-Za-z0-9]", "-", script.stem if script else "pipeline").strip("-_.")[:63].rstrip("-_.")
+    return stem or "pipeline"

@@ -1,0 +1,423 @@
+"""Repositories computed from other repositories: their listings are set algebra over shared ones."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence, Set
+from inspect import isawaitable
+from typing import Any, cast
+
+from ..concurrency import map_bounded
+from ..errors import ConfigurationError
+from ..job import JobIdRule
+from .base import BlobRepository, Child, MetadataRepository, Mode, Opening, Repository, job_getter
+
+__all__ = [
+    "AggregateAndRepository",
+    "AggregateOrRepository",
+    "BlockingRepository",
+    "Combinator",
+    "MapRepository",
+    "RelatedItemRepository",
+]
+
+
+class Combinator(Repository):
+    """A repository without data of its own: `combine` computes its keys from those of its `children`."""
+
+    @property
+    @abstractmethod
+    def children(self) -> tuple[Child, ...]: ...
+
+    @abstractmethod
+    def combine(self, answers: Sequence[Any]) -> Set[str]: ...
+
+    @property
+    def inline(self) -> bool:  # type: ignore[override]
+        """Whether none of its children ever suspends."""
+        return all(child.repo.inline for child in self.children)
+
+    @property
+    def shared(self) -> bool:  # type: ignore[override]
+        """Whether other processes can see what is in any of its children."""
+        return any(child.repo.shared for child in self.children)
+
+    @property
+    def job_ids(self) -> JobIdRule:
+        """The rule of its children, or the widest that all of them fit in."""
+        rules = [child.repo.job_ids for child in self.children]
+        if all(rule is rules[0] for rule in rules):
+            return rules[0]
+        inner = "".join(sorted(set().union(*(rule.charset for rule in rules))))
+        ends = "".join(sorted(set().union(*(rule.charset_start_end for rule in rules))))
+        return JobIdRule.of(inner, ends)
+
+    async def keys(self) -> Set[str]:
+        """Compute the keys from one listing of each child."""
+        answers = await map_bounded(_ask, self.children, inline=self.inline)
+        return await self.narrow(self.combine(answers))
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        """Yield every key."""
+        for key in await self.keys():
+            yield key
+
+
+async def _ask(child: Child) -> Any:
+    return await (child.repo.items() if child.items else child.repo.keys())
+
+
+class _Aggregate(Combinator):
+    """What AND and OR share: named children, asked and deleted from together."""
+
+    def __init__(self, **children: Repository) -> None:
+        if not children:
+            raise ConfigurationError(
+                f"{type(self).__name__}() has no children", fix="name at least one: (a=repository, b=repository)"
+            )
+        for name, repo in children.items():
+            if not isinstance(repo, Repository):
+                raise ConfigurationError(f"{type(self).__name__}: {name!r} is {type(repo).__name__}, not a repository")
+        self._children = tuple(Child(repo, name) for name, repo in children.items())
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The named repositories."""
+        return self._children
+
+    async def _ask_children(self, ask: Callable[[Repository], Awaitable[Any]]) -> list[Any]:
+        return await map_bounded(lambda child: ask(child.repo), self._children, inline=self.inline)
+
+    async def info(self, job: str) -> dict[str, Any]:
+        """Return each child's info under its name."""
+        infos = await self._ask_children(lambda repo: repo.info(job))
+        return {child.name: info for child, info in zip(self._children, infos, strict=True)}
+
+    async def delete(self, job: str) -> None:
+        """Delete `job` from every child."""
+        await self._ask_children(lambda repo: repo.delete(job))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{child.name}={child.repo!r}" for child in self._children)
+        return f"{type(self).__name__}({inside})"
+
+
+class AggregateOrRepository(_Aggregate):
+    """A repository that contains what any of its children contains."""
+
+    def combine(self, answers: Sequence[Any]) -> Set[str]:
+        """Unite the children's keys."""
+        first: Set[str] = answers[0]
+        return first if len(answers) == 1 else set().union(*answers)
+
+    async def contains(self, item: str) -> bool:
+        """Tell whether any child contains the job."""
+        return any(await self._ask_children(lambda repo: repo.contains(item)))
+
+    async def present(self, jobs: Collection[str]) -> set[str]:
+        """Return those of `jobs` that any child contains."""
+        return set().union(*await self._ask_children(lambda repo: repo.present(jobs)))
+
+
+class AggregateAndRepository(_Aggregate):
+    """A repository that contains what all of its children contain."""
+
+    def combine(self, answers: Sequence[Any]) -> Set[str]:
+        """Intersect the children's keys."""
+        smallest, *others = sorted(answers, key=len)
+        return smallest if not others else set(smallest).intersection(*others)
+
+    async def contains(self, item: str) -> bool:
+        """Tell whether all children contain the job."""
+        return all(await self._ask_children(lambda repo: repo.contains(item)))
+
+    async def present(self, jobs: Collection[str]) -> set[str]:
+        """Return those of `jobs` that all children contain."""
+        return set(jobs).intersection(*await self._ask_children(lambda repo: repo.present(jobs)))
+
+
+class BlockingRepository(Combinator):
+    """A repository that contains what `source` contains and `unless` does not.
+
+    :param enumerate_unless: whether `unless` is listed; if not, it is asked for each job of `source`.
+    """
+
+    def __init__(self, source: Repository, unless: Repository, enumerate_unless: bool = True) -> None:
+        self.source = source
+        self.unless = unless
+        self.enumerate_unless = enumerate_unless
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """`source` and, where it is listed, `unless`."""
+        source = Child(self.source, "source")
+        return (source, Child(self.unless, "unless")) if self.enumerate_unless else (source,)
+
+    @property
+    def inline(self) -> bool:  # type: ignore[override]
+        """Whether neither repository ever suspends."""
+        return self.source.inline and self.unless.inline
+
+    def combine(self, answers: Sequence[Any]) -> Set[str]:
+        """Subtract `unless` from `source`."""
+        source: Set[str] = answers[0]
+        return source - answers[1] if len(answers) == 2 else source
+
+    async def narrow(self, keys: Set[str]) -> Set[str]:
+        """Drop the keys that an unlisted `unless` holds."""
+        return keys if self.enumerate_unless else keys - await self.unless.present(keys)
+
+    async def contains(self, item: str) -> bool:
+        """Tell whether `source` contains the job and `unless` does not."""
+        return await self.source.contains(item) and not await self.unless.contains(item)
+
+    async def present(self, jobs: Collection[str]) -> set[str]:
+        """Return those of `jobs` that `source` contains and `unless` does not."""
+        there = await self.source.present(jobs)
+        return there - await self.unless.present(there)
+
+    async def info(self, job: str) -> Any:
+        """Return the info of `source`."""
+        return await self.source.info(job)
+
+    async def delete(self, job: str) -> None:
+        """Delete the job from `source`."""
+        await self.source.delete(job)
+
+    def __repr__(self) -> str:
+        return f"BlockingRepository({self.source!r}, unless={self.unless!r})"
+
+
+def _class_like(wrapper: type[Repository], wrapped: Repository, blob: type, metadata: type) -> type:
+    """Return the subclass of `wrapper` that is a blob or metadata repository exactly where `wrapped` is."""
+    bases = [
+        mixin
+        for mixin, nature in ((blob, BlobRepository), (metadata, MetadataRepository))
+        if isinstance(wrapped, nature)
+    ]
+    if not bases:
+        return wrapper
+    return bases[0] if len(bases) == 1 else type(wrapper.__name__, tuple(bases), {"__module__": wrapper.__module__})
+
+
+class MapRepository(Combinator):
+    """A repository whose info is another's passed through a function.
+
+    It is a blob or metadata repository where `base` is one: streams and records pass through unchanged.
+
+    :param func: from base's info to this one's; may be asynchronous.
+    :param filt: which jobs are kept; may be asynchronous; all by default.
+    :param allow_deletes: whether `delete` deletes from `base`; by default it does nothing.
+    """
+
+    def __new__(cls, base: Repository, *args: Any, **kwargs: Any) -> MapRepository:
+        kind = _class_like(cls, base, _MapBlob, _MapMetadata) if cls is MapRepository else cls
+        return cast(MapRepository, object.__new__(kind))
+
+    def __init__(
+        self,
+        base: Repository,
+        func: Callable[..., Any],
+        filt: Callable[[str], Any] | None = None,
+        allow_deletes: bool = False,
+    ) -> None:
+        self.base = base
+        self.func = func
+        self.filt = filt
+        self.allow_deletes = allow_deletes
+
+    def __reduce__(self) -> Any:
+        return (MapRepository, (self.base, self.func, self.filt, self.allow_deletes))
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The mapped repository."""
+        return (Child(self.base, "base"),)
+
+    @property
+    def inline(self) -> bool:  # type: ignore[override]
+        """Whether it never suspends: a function of the user's may."""
+        return False
+
+    def combine(self, answers: Sequence[Any]) -> Set[str]:
+        """Keep the keys as they are."""
+        return cast(Set[str], answers[0])
+
+    async def narrow(self, keys: Set[str]) -> Set[str]:
+        """Keep the jobs for which `filt` holds."""
+        return keys if self.filt is None else {key for key in keys if await _call(self.filt, key)}
+
+    async def contains(self, item: str) -> bool:
+        """Tell whether the job passes `filt` and is in `base`."""
+        return (self.filt is None or bool(await _call(self.filt, item))) and await self.base.contains(item)
+
+    async def info(self, job: str) -> Any:
+        """Return base's info passed through `func`; also for a job that `filt` rejects."""
+        return await _call(self.func, await self.base.info(job))
+
+    async def info_all(self) -> dict[str, Any]:
+        """Return base's infos passed through `func`, of the jobs that `filt` keeps."""
+        infos = await self.base.info_all()
+        kept = await self.narrow(infos.keys())
+        return {job: await _call(self.func, info) for job, info in infos.items() if job in kept}
+
+    async def items(self) -> Mapping[str, Any]:
+        """Return as info_all, but a record that cannot be read as its error."""
+        infos = await self.base.items()
+        kept = await self.narrow(infos.keys())
+        return {
+            job: info if isinstance(info, Exception) else await _call(self.func, info)
+            for job, info in infos.items()
+            if job in kept
+        }
+
+    async def delete(self, job: str) -> None:
+        """Delete the job from `base` if that is allowed; else do nothing."""
+        if self.allow_deletes:
+            await self.base.delete(job)
+
+    def __repr__(self) -> str:
+        return f"MapRepository({self.base!r})"
+
+
+async def _call(func: Callable[..., Any], argument: Any) -> Any:
+    result = func(argument)
+    return await result if isawaitable(result) else result
+
+
+class _MapBlob(MapRepository, BlobRepository):
+    def open(self, job: str, mode: Mode = "r") -> Opening[Any]:
+        return cast(BlobRepository, self.base).open(job, mode)
+
+
+class _MapMetadata(MapRepository, MetadataRepository):
+    async def dump(self, job: str, data: Any) -> None:
+        await cast(MetadataRepository, self.base).dump(job, data)
+
+
+class RelatedItemRepository(Combinator):
+    """A repository that looks each job up under another key of `base_repository`.
+
+    It is a blob or metadata repository where the base is one.
+
+    :param translator_repository: its info(job) is the key of the base; a job whose info is no job id is absent.
+    :param allow_deletes: whether `delete` deletes from the base; by default it does nothing.
+    :param prefetch_lookup: whether listings load all translations at once, or ask for one after another.
+    """
+
+    def __new__(
+        cls, base_repository: Repository, translator_repository: Repository, *args: Any, **kwargs: Any
+    ) -> RelatedItemRepository:
+        kind = cls
+        if cls is RelatedItemRepository:
+            kind = _class_like(cls, base_repository, _RelatedBlob, _RelatedMetadata)
+        return cast(RelatedItemRepository, object.__new__(kind))
+
+    def __init__(
+        self,
+        base_repository: Repository,
+        translator_repository: Repository,
+        allow_deletes: bool = False,
+        prefetch_lookup: bool = True,
+    ) -> None:
+        self.base_repository = base_repository
+        self.translator_repository = translator_repository
+        self.allow_deletes = allow_deletes
+        self.prefetch_lookup = prefetch_lookup
+
+    def __reduce__(self) -> Any:
+        arguments = (self.base_repository, self.translator_repository, self.allow_deletes, self.prefetch_lookup)
+        return (RelatedItemRepository, arguments)
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The base and the translations."""
+        translator = Child(self.translator_repository, "translator", items=self.prefetch_lookup)
+        return (Child(self.base_repository, "base"), translator)
+
+    @property
+    def job_ids(self) -> JobIdRule:
+        """The rule of the translator, whose keys these are."""
+        return self.translator_repository.job_ids
+
+    def combine(self, answers: Sequence[Any]) -> Set[str]:
+        """Return the jobs whose translation is in the base; without prefetch, all that may have one."""
+        base, lookup = answers
+        if not self.prefetch_lookup:
+            return cast(Set[str], lookup)
+        return {job for job, key in lookup.items() if isinstance(key, str) and key in base}
+
+    async def narrow(self, keys: Set[str]) -> Set[str]:
+        """Ask for the translations one by one where they are not prefetched."""
+        return keys if self.prefetch_lookup else {key for key in keys if await self.contains(key)}
+
+    def lookups(self, job: str, answers: Sequence[Any]) -> list[tuple[int, str]]:
+        """Name the translation, and then what it leads to."""
+        lookup = answers[1]
+        key = lookup.get(job) if isinstance(lookup, Mapping) else None
+        return [(1, job), (0, key)] if isinstance(key, str) else [(1, job)]
+
+    async def translate(self, job: str) -> str | None:
+        """Return the base's key for `job`, or None if there is none."""
+        key = await self.translator_repository.info(job)
+        return key if self.base_repository.job_ids.accepts(key) else None
+
+    async def require(self, job: str) -> str:
+        """Return the base's key for `job`.
+
+        :raises LookupError: if there is none.
+        """
+        key = await self.translate(job)
+        if key is None:
+            raise LookupError(job)
+        return key
+
+    async def contains(self, item: str) -> bool:
+        """Tell whether the job has a translation and the base holds it."""
+        key = await self.translate(item)
+        return key is not None and await self.base_repository.contains(key)
+
+    async def info(self, job: str) -> Any:
+        """Return the base's info of the translated job.
+
+        :raises LookupError: if the job has no translation.
+        """
+        return await self.base_repository.info(await self.require(job))
+
+    async def delete(self, job: str) -> None:
+        """Delete the translated job from the base if that is allowed; else do nothing."""
+        if self.allow_deletes and (key := await self.translate(job)) is not None:
+            await self.base_repository.delete(key)
+
+    def __getattr__(self, name: str) -> Any:
+        """Offer what the base has beyond the contract: data as it is, and methods of a job by the translated job."""
+        if name.startswith("_") or "base_repository" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        attribute = getattr(self.base_repository, name)
+        if not callable(attribute):
+            return attribute
+        if not getattr(attribute, "is_job_getter", False):
+            raise AttributeError(f"{name!r} of {self.base_repository!r} cannot be called by a translated job")
+
+        async def by_translated_job(job: str, *args: Any, **kwargs: Any) -> Any:
+            return await attribute(await self.require(job), *args, **kwargs)
+
+        return by_translated_job
+
+    def __repr__(self) -> str:
+        return f"RelatedItemRepository({self.base_repository!r}, via={self.translator_repository!r})"
+
+
+class _RelatedBlob(RelatedItemRepository, BlobRepository):
+    @job_getter
+    def open(self, job: str, mode: Mode = "r") -> Opening[Any]:
+        async def open_translated() -> Any:
+            return await cast(BlobRepository, self.base_repository).open(await self.require(job), mode)
+
+        return Opening(open_translated)
+
+
+class _RelatedMetadata(RelatedItemRepository, MetadataRepository):
+    @job_getter
+    async def dump(self, job: str, data: Any) -> None:
+        await cast(MetadataRepository, self.base_repository).dump(await self.require(job), data)

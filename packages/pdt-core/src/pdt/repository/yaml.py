@@ -1,0 +1,149 @@
+"""Structured values as YAML text in a blob repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from ..concurrency import map_bounded
+from ..errors import CorruptRecordError, InvalidJobIdError
+from ..localfs import call, put_bytes, read_bytes
+from .base import BlobRepository, MetadataRepository
+from .filesystem import FileRepository
+
+__all__ = ["YamlMetadataFileRepository", "YamlMetadataRepository", "dump_yaml", "load_yaml"]
+
+#: Bytes that a record may have: they are loaded whole.
+RECORD_LIMIT = 16 * 1024 * 1024
+
+
+@lru_cache
+def _dialect() -> tuple[Any, Any]:
+    """Return the safe loader, and a safe dumper that writes no aliases; the fast ones where there are any."""
+    import yaml
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader), Dumper
+
+
+def dump_yaml(data: Any) -> str:
+    """Return `data` as YAML.
+
+    :raises TypeError: if it contains something that YAML's core types cannot express, or itself.
+    """
+    import yaml
+
+    try:
+        return yaml.dump(data, Dumper=_dialect()[1], allow_unicode=True)
+    except yaml.representer.RepresenterError as error:
+        what = type(error.args[-1]).__name__
+        raise TypeError(f"{what} cannot be stored: a record is made of plain data (text, numbers, lists, ...)") from error
+    except RecursionError:
+        raise TypeError("this value cannot be stored: it contains itself, or is nested too deeply") from None
+
+
+def load_yaml(text: bytes, store: str, job: str) -> Any:
+    """Return what `text` says.
+
+    :param store: where it comes from, for the error.
+    :raises CorruptRecordError: if it is no YAML, is too large or nested too deeply.
+    """
+    import yaml
+
+    if len(text) > RECORD_LIMIT:
+        raise CorruptRecordError(store, job, f"it has more than {RECORD_LIMIT} bytes")
+    try:
+        return yaml.load(text, Loader=_dialect()[0])  # noqa: S506  a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise CorruptRecordError(store, job, f"{where}{error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise CorruptRecordError(store, job, " ".join(str(error).split())) from error
+    except RecursionError:
+        raise CorruptRecordError(store, job, "it is nested too deeply") from None
+
+
+class YamlMetadataRepository(BlobRepository, MetadataRepository):
+    """Structured values kept as YAML by a blob repository: mix it into one that provides `open`."""
+
+    async def info(self, job: str) -> Any:
+        """Return the data of `job`, or {} if there is none.
+
+        :raises CorruptRecordError: if it is no YAML.
+        """
+        try:
+            async with self.open(job, "rb") as stream:
+                text = await stream.read(RECORD_LIMIT + 1)
+        except InvalidJobIdError:
+            raise
+        except (FileNotFoundError, KeyError):
+            return {}
+        return load_yaml(text, repr(self), job)
+
+    async def dump(self, job: str, data: Any) -> None:
+        """Store `data` for `job`.
+
+        :raises TypeError: if YAML cannot express it.
+        """
+        text = dump_yaml(data).encode()
+        async with self.open(job, "wb") as stream:
+            await stream.write(text)
+
+    async def info_all(self) -> dict[str, Any]:
+        """Return every job's data.
+
+        :raises CorruptRecordError: if any of it is no YAML.
+        """
+        infos = await self.items()
+        for info in infos.values():
+            if isinstance(info, CorruptRecordError):
+                raise info
+        return dict(infos)
+
+    async def items(self) -> Mapping[str, Any]:
+        """Return every job's data; for a record that is no YAML its error."""
+
+        async def load(job: str) -> Any:
+            try:
+                return await self.info(job)
+            except CorruptRecordError as error:
+                return error
+
+        jobs = [job async for job in self]
+        return dict(zip(jobs, await map_bounded(load, jobs, inline=self.inline), strict=True))
+
+
+class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
+    """Structured values as one YAML file each.
+
+    :param filename: the directory that holds the files; made by `validate` if it is missing.
+    :param extension: what follows the job id in a file's name, the dot included.
+    :param case_insensitive: whether the extension is recognised in any case.
+    """
+
+    def __init__(self, filename: Any, extension: str = ".yaml", case_insensitive: bool = False) -> None:
+        super().__init__(filename, extension, case_insensitive)
+
+    async def info(self, job: str) -> Any:
+        """Return the data of `job`, or {} if there is none.
+
+        :raises CorruptRecordError: if the file is no YAML.
+        """
+        path = self._path(job)
+        try:
+            text = await call(self.inline, read_bytes, path, RECORD_LIMIT + 1)
+        except FileNotFoundError:
+            return {}
+        return load_yaml(text, repr(self), job)
+
+    async def dump(self, job: str, data: Any) -> None:
+        """Store `data` for `job`.
+
+        :raises TypeError: if YAML cannot express it.
+        """
+        await call(self.inline, put_bytes, self._path(job), dump_yaml(data).encode())

@@ -1,0 +1,158 @@
+"""Where a pipeline keeps what it needs between runs, and the lock that makes its controller the only one."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import time
+from errno import EACCES, EAGAIN
+from pathlib import Path
+from typing import Any
+
+from . import localfs
+from .errors import BackendError, HeldError
+
+__all__ = ["ControllerLock", "Store"]
+
+#: Locks that this process holds: the system's locks do not keep a process from itself.
+_held: set[str] = set()
+
+
+class Store:
+    """A directory for records, attempts, claims and locks.
+
+    :param path: the directory; made when it is first needed, with a .gitignore of its own.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.path.abspath(path))
+
+    def make(self) -> Path:
+        """Make the directory if it is missing, and return its path."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignore = self.path / ".gitignore"
+        if not ignore.exists():
+            localfs.put_bytes(os.fspath(ignore), b"# what pdt keeps between runs\n*\n")
+        return self.path
+
+    def lock_path(self, name: str) -> Path:
+        """Return the file whose lock makes the controller of pipeline `name` the only one; always on a local disk."""
+        if localfs.is_local(self.path) and _can_lock(self.make()):
+            return self.path / f"{name}.lock"
+        from platformdirs import user_state_path
+
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        directory = user_state_path("pdt") / "locks"
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return directory / f"{localfs.boot_id()[:8]}-{digest}-{name}.lock"
+
+    def claim_host(self) -> None:
+        """Make this machine the one whose controllers use the store, where it lies on a network file system.
+
+        :raises HeldError: if another machine's do.
+        """
+        if localfs.is_local(self.path):
+            return
+        mine = {"host": socket.gethostname(), "machine": _machine_id()}
+        owner = self.make() / "host.json"
+        if not owner.exists():
+            localfs.put_bytes(os.fspath(owner), json.dumps(mine).encode())
+        theirs = json.loads(owner.read_text())
+        if theirs["machine"] != mine["machine"]:
+            raise HeldError(
+                f"the store {self.path} lies on a network file system and is used by host {theirs['host']!r}",
+                fix=f"run pdt there, or remove {owner} once no controller runs there any more",
+            )
+
+    def __repr__(self) -> str:
+        return f"Store({os.fspath(self.path)!r})"
+
+
+def _machine_id() -> str:
+    try:
+        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()
+
+
+def _can_lock(directory: Path) -> bool:
+    """Tell whether locks work in `directory`, by taking one."""
+    probe = directory / f"{localfs.TEMPORARY_PREFIX}{localfs.boot_id()[:8]}-{os.getpid()}-lock"
+    try:
+        with probe.open("wb") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
+    return True
+
+
+class ControllerLock:
+    """The lock of a pipeline's controller: held until it is released or the process is gone, however it ends.
+
+    :param path: the file that is locked; it says who holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._descriptor is not None
+
+    def acquire(self) -> None:
+        """Take the lock, unless this object holds it.
+
+        :raises HeldError: if another controller holds it.
+        """
+        if self._descriptor is not None:
+            return
+        key = os.fspath(self.path)
+        if key in _held:
+            raise self._held_by("this process")
+        descriptor = os.open(key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            # A lock of the process, not of the descriptor: no child inherits it.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = self._holder(descriptor)
+            os.close(descriptor)
+            if error.errno in (EACCES, EAGAIN):
+                raise self._held_by(holder) from None
+            raise BackendError(f"cannot lock {key}: {error}", fix="put the store on a local disk") from error
+        state: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(state).encode(), 0)
+        self._descriptor = descriptor
+        _held.add(key)
+
+    def _held_by(self, holder: str) -> HeldError:
+        return HeldError(
+            f"another controller works on this pipeline: {holder} (lock {self.path})",
+            fix="wait for it, stop it, or give the pipelines different names",
+        )
+
+    @staticmethod
+    def _holder(descriptor: int) -> str:
+        try:
+            state = json.loads(os.pread(descriptor, 4096, 0))
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state["since"]))
+            return f"process {int(state['pid'])} on {state['host']}, since {since}"
+        except (ValueError, KeyError, TypeError):
+            return "a process that has just begun"
+
+    def release(self) -> None:
+        """Give the lock back, if this object holds it."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            _held.discard(os.fspath(self.path))
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.release()

@@ -1,0 +1,183 @@
+"""Tasks whose body is a Python function that runs in a concurrent.futures executor."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError
+from ..repository.base import MetadataRepository, Repository
+from ..repository.live import ExecutorLiveRepo
+from .base import Task
+from .function import FunctionTask
+from .record import failure, now
+from .remote import Call, Ended, by_name, run_call
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    from ..resource_manager import ResourceManager, Resources
+
+__all__ = ["ExecutorTask"]
+
+#: Jobs that wait in the executor's own queue, per worker: enough that none of them idles.
+QUEUED_PER_WORKER = 4
+LEAST_QUEUED = 256
+
+
+class ExecutorTask(FunctionTask):
+    """A task that runs a Python function in a concurrent.futures executor: threads, processes, dask.
+
+    Where the body runs in another process it is found there by its module and name, so it has to be a function of a
+    module, and its repositories have to be such that another process can open them.
+
+    :param name: the task's name.
+    :param executor: where bodies run; whoever made it shuts it down.
+    :param done: takes a record of each job's end; linked as "done".
+    :param ready: Optional: the repository that says which jobs may start.
+    :param func: Optional: the body, where the task is not used as a decorator.
+    :param resource_manager: Optional: the quota that each running job takes `job_resources` of.
+    :param disabled: whether no job is to be started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        executor: Executor,
+        done: MetadataRepository,
+        ready: Repository | None = None,
+        func: Callable[..., Any] | None = None,
+        *,
+        resource_manager: ResourceManager | None = None,
+        job_resources: Resources | None = None,
+        disabled: bool = False,
+    ) -> None:
+        super().__init__(
+            name,
+            done,
+            ready,
+            func,
+            resource_manager=resource_manager,
+            job_resources=job_resources,
+            disabled=disabled,
+        )
+        self.executor = executor
+        #: The running jobs, each with its future.
+        self.rev_jobs: dict[str, Future[Ended]] = {}
+        self._cancelled: set[str] = set()
+        self._ended: deque[str] = deque()
+        self._unrecorded: list[str] = []
+        self.live = ExecutorLiveRepo(self)
+        self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
+        self.link("done", done, is_status=True, inhibits_start=True, required_for_output=True)
+        self.concurrency = max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
+
+    @property
+    def running(self) -> int:
+        """The number of jobs that the executor has."""
+        return len(self.rev_jobs)
+
+    @property
+    def runs_elsewhere(self) -> bool:  # type: ignore[override]
+        """Whether bodies run in other processes."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return not isinstance(self.executor, ThreadPoolExecutor)
+
+    async def validate(self) -> None:
+        """Check the body's parameters, and that another process can find it and its repositories.
+
+        :raises ConfigurationError: if it cannot.
+        """
+        await super().validate()
+        if self.runs_elsewhere:
+            self._call("job")
+
+    def _call(self, job: str) -> Call:
+        """Return what is sent to the executor."""
+        assert self.func is not None  # noqa: S101  `arguments` checks it
+        if not self.runs_elsewhere:
+            return Call(self.func, job, self.arguments)
+        unsendable = [name for name, repo in self.arguments.items() if not repo.shared]
+        if unsendable:
+            raise ConfigurationError(
+                f"task {self.name!r} runs in other processes, which cannot see its link "
+                f"{', '.join(map(repr, unsendable))}: it lives in this process only",
+                fix="link a repository on disk, for example FileRepository or SqliteMetadataRepository",
+            )
+        return Call(by_name(self.name, self.func, self), job, self.arguments)
+
+    async def launch(self, job: str) -> None:
+        """Hand one job to the executor; where `synchronous`, wait for its end."""
+        self.done.job_ids.check(job)
+        if job in self.rev_jobs:
+            return
+        future = self.executor.submit(run_call, self._call(job))
+        self.rev_jobs[job] = future
+        future.add_done_callback(lambda _: self._on_end(job))
+        if self.synchronous:
+            import asyncio
+
+            await asyncio.wait([asyncio.wrap_future(future)])
+            await self.update()
+
+    def _on_end(self, job: str) -> None:
+        """Note the end of a job; called in whichever thread ended it."""
+        self._ended.append(job)
+        if self.wake is not None:
+            self.wake()
+
+    async def update(self) -> bool:
+        """Record the jobs that have ended, and tell whether any was running."""
+        busy = bool(self.rev_jobs)
+        while self._ended:
+            await self._reap(self._ended.popleft())
+        return busy
+
+    async def _reap(self, job: str) -> None:
+        future = self.rev_jobs.get(job)
+        if future is None or not future.done():
+            return
+        if future.cancelled() or job in self._cancelled:
+            self._forget(job)
+            return
+        error = future.exception()
+        try:
+            if error is not None:  # the worker died, or could not be told what to do
+                end = now()
+                await self._failed(job, failure(error, end, end))
+            else:
+                ended = future.result()
+                if ended.failure is None:
+                    await self._succeeded(job, ended.start, ended.end)
+                else:
+                    await self._failed(job, ended.failure, ended.corrupt)
+        except BaseException:
+            self._ended.append(job)  # its end is still to be recorded
+            raise
+        self._forget(job)
+
+    def take_unrecorded(self) -> list[str]:
+        """Return the jobs that ended without a record since the last call."""
+        unrecorded, self._unrecorded = self._unrecorded, []
+        return unrecorded
+
+    def _forget(self, job: str) -> None:
+        if job in self._cancelled or job in self.blocked or not self.metadata:
+            self._unrecorded.append(job)
+        self.rev_jobs.pop(job, None)
+        self._cancelled.discard(job)
+
+    async def cancel(self, job: str) -> None:
+        """Stop a job from running; nothing happens if it is not.
+
+        One that runs already cannot be interrupted: it stays live until its body returns, and its end is not recorded.
+        """
+        future = self.rev_jobs.get(job)
+        if future is not None:
+            self._cancelled.add(job)
+            if future.cancel():
+                self._forget(job)
+                self._on_end(job)
+

@@ -1,0 +1,71 @@
+"""What is recorded of a job's end, and who keeps it."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..repository.base import MetadataRepository
+
+if TYPE_CHECKING:
+    from .base import Task
+
+__all__ = ["DirectRecorder", "Outcome", "Recorder", "failure", "now", "success"]
+
+Outcome = dict[str, Any]
+MOST_FRAMES = 200
+
+
+class Recorder(Protocol):
+    """Who takes the records of ended jobs; the engine's gathers them, to make many durable together."""
+
+    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
+        """Take the record of a job; it is in `done` sooner or later."""
+        ...
+
+
+class DirectRecorder:
+    """Writes each record at once."""
+
+    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
+        """Write the record of a job to `done`."""
+        await done.dump(job, outcome)
+
+
+def now() -> datetime:
+    """Return the time of day."""
+    return datetime.now(UTC)
+
+
+def success(start: datetime, end: datetime) -> Outcome:
+    """Return the record of a body that returned."""
+    return {
+        "result": "success",
+        "success": True,
+        "reason": "success",
+        "attempt": 1,
+        "start_time": start,
+        "end_time": end,
+    }
+
+
+def failure(error: BaseException, start: datetime, end: datetime) -> Outcome:
+    """Return the record of a body that raised."""
+    return {
+        "result": "exception",
+        "success": False,
+        "reason": "exception",
+        "attempt": 1,
+        "exception": _shown(error),
+        "traceback": traceback.format_exception(type(error), error, error.__traceback__, limit=-MOST_FRAMES),
+        "start_time": start,
+        "end_time": end,
+    }
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception as broken:  # a stranger's __repr__ may do anything
+        return f"{type(error).__name__} (its repr() raised {type(broken).__name__})"

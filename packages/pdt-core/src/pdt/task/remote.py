@@ -1,0 +1,109 @@
+"""The part of an ExecutorTask that runs in the executor's worker."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ConfigurationError, CorruptRecordError
+from ..repository.base import Repository
+from .blocking import BlockingView, complete
+from .body import is_async
+from .record import Outcome, failure, now
+
+if TYPE_CHECKING:
+    from .function import FunctionTask
+
+__all__ = ["Call", "Ended", "Named", "by_name", "run_call"]
+
+
+class Named(NamedTuple):
+    """A function by the place where it is defined.
+
+    :param module: the module's name.
+    :param path: the module's file, for a module that runs as a script.
+    :param name: the function's qualified name there; a task of that name stands for its body.
+    """
+
+    module: str
+    path: str | None
+    name: str
+
+    def resolve(self) -> Callable[..., Any]:
+        """Return the function, importing its module if need be."""
+        found: Any = self._module()
+        for part in self.name.split("."):
+            found = getattr(found, part)
+        func: Callable[..., Any] = getattr(found, "func", found)
+        return func
+
+    def _module(self) -> Any:
+        for candidate in (sys.modules.get(self.module), sys.modules.get("__mp_main__")):
+            if candidate is not None and getattr(candidate, "__file__", None) == self.path:
+                return candidate
+        return importlib.import_module(self.module)
+
+
+class Call(NamedTuple):
+    """A job as it is sent to an executor."""
+
+    body: Callable[..., Any] | Named
+    job: str
+    arguments: dict[str, Repository]
+
+
+class Ended(NamedTuple):
+    """How a body ended: its times, and the record of what it raised, made where the traceback is."""
+
+    start: datetime
+    end: datetime
+    failure: Outcome | None = None
+    corrupt: CorruptRecordError | None = None
+
+
+def by_name(task: str, func: Callable[..., Any], owner: FunctionTask) -> Named:
+    """Return the name by which another process finds the body of a task.
+
+    :raises ConfigurationError: if it cannot.
+    """
+    module = sys.modules.get(func.__module__)
+    named = Named(func.__module__, getattr(module, "__file__", None), func.__qualname__)
+    try:
+        found: Any = module
+        for part in named.name.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        found = None
+    if found is not func and found is not owner:
+        raise ConfigurationError(
+            f"task {task!r} runs in other processes, which cannot find its body {func.__qualname__!r}",
+            fix="make it a plain function at the top level of a module, under its own name",
+        )
+    return named
+
+
+def run_call(call: Call) -> Ended:
+    """Run the body of a task for one job; called in the worker."""
+    body = call.body.resolve() if isinstance(call.body, Named) else call.body
+    start = now()
+    try:
+        _run_body(body, call.job, call.arguments)
+    except (Exception, SystemExit) as error:
+        end = now()
+        corrupt = error if isinstance(error, CorruptRecordError) else None
+        return Ended(start, end, failure(error, start, end), corrupt)
+    return Ended(start, now())
+
+
+def _run_body(body: Callable[..., Any], job: str, arguments: dict[str, Repository]) -> None:
+    if is_async(body):
+        asyncio.run(body(job=job, **arguments))
+    elif all(repo.inline for repo in arguments.values()):
+        body(job=job, **{name: BlockingView(repo, complete) for name, repo in arguments.items()})
+    else:
+        with asyncio.Runner() as runner:
+            body(job=job, **{name: BlockingView(repo, runner.run) for name, repo in arguments.items()})
