@@ -160,7 +160,7 @@ def typecheck(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Check that links, examples and generated pages of the documentation are right and fresh."""
     session.install(*map(requirement, PACKAGES), *group("docs"))
-    run_pytest(session, ["tests/docs"])
+    run_pytest(session, ["tests/docs", *existing("tests/examples")])
 
 
 @nox.session

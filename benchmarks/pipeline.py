@@ -67,7 +67,12 @@ async def measure() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         json.dumps(
-            {"jobs": sum(report.succeeded.values()), "seconds": seconds, "grown_kib": peak - before, "peak_kib": peak}
+            {
+                "jobs": sum(report.succeeded.values()),
+                "seconds": seconds,
+                "grown_kib": peak - before,
+                "peak_kib": peak,
+            }
         )
     )
 

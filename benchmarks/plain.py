@@ -26,9 +26,7 @@ def run_job(source: str, target: str, record: str) -> None:
 def pending(inputs: str, records: str) -> list[str]:
     """List both directories and subtract."""
     done = {entry.name.removesuffix(".json") for entry in os.scandir(records)}
-    return [
-        name for name in (entry.name.removesuffix(".txt") for entry in os.scandir(inputs)) if name not in done
-    ]
+    return [name for name in (entry.name.removesuffix(".txt") for entry in os.scandir(inputs)) if name not in done]
 
 
 def jobs(directory: str, source: str = "in", target: str = "out", records: str = "done") -> int:

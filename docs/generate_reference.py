@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from abc import ABC
@@ -48,8 +49,13 @@ class Verbatim:
 
 def names_in(home: str) -> list[str]:
     """Return the public names that are defined in a module, or below a package."""
-    names = [name for name in pdt.__all__ if name not in ("main", "__version__")]
-    return [name for name in names if f"{getattr(pdt, name).__module__}.".startswith(f"{home}.")]
+    names = [name for name in pdt.__all__ if name != "__version__"]
+    return [name for name in names if f"{named(name).__module__}.".startswith(f"{home}.")]
+
+
+def named(name: str) -> Any:
+    """Return what a public name stands for; `pdt.main` is a module that can be called."""
+    return importlib.import_module("pdt.main").main if name == "main" else getattr(pdt, name)
 
 
 def shown_default(value: Any) -> Any:
@@ -107,13 +113,7 @@ def prose(docstring: str | None) -> Iterator[str]:
     for field in fields:
         kind, _, description = " ".join(field.split()).partition(": ")
         words = kind.split()
-        label = (
-            f"`{words[-1]}`"
-            if words[0] == "param"
-            else f"raises `{words[-1]}`"
-            if len(words) > 1
-            else "returns"
-        )
+        label = f"`{words[-1]}`" if words[0] == "param" else f"raises `{words[-1]}`" if len(words) > 1 else "returns"
         yield f"- {label}: {description}"
     if after.strip():
         yield ""
@@ -123,7 +123,7 @@ def prose(docstring: str | None) -> Iterator[str]:
 def members_of(owner: type) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the signature and the first sentence of what a class itself defines or documents."""
     for name, member in vars(owner).items():
-        if name.startswith("_") and name not in ("__call__",):
+        if name.startswith("_") and not (name == "__call__" and member.__doc__):
             continue
         if isinstance(member, staticmethod | classmethod):
             function = member.__func__
@@ -202,7 +202,7 @@ def render() -> str:
     for chapter, homes in CHAPTERS.items():
         lines += [f"## {chapter}", ""]
         for name in (name for home in homes for name in names_in(home)):
-            lines += entry(name, getattr(pdt, name))
+            lines += entry(name, named(name))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 

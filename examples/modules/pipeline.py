@@ -31,8 +31,8 @@ import pdt
 
 HERE = Path(__file__).resolve().parent
 
-# The input: data that is there already. All that pdt has to know is which keys there are, what is known of one
-# of them, and how to read it.
+# The input: data that is there already. All that pdt has to know is which keys there are, what is known of
+# one of them, and how to read it.
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,13 @@ def survey(root: Path) -> Survey:
 class StandardLibrary(pdt.BlobRepository):
     """The source of every public module of a standard library, by its dotted name; read where it lies."""
 
-    inline = True  # nothing here waits for anything but the local disk
-
     def __init__(self, root: Path) -> None:
         self.root = root
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
         """Yield every key; pdt reports those that are no valid job ids, and goes on without them."""
-        for module in survey(self.root).modules:
+        found = await asyncio.to_thread(survey, self.root)  # the first time, it looks at thousands of files
+        for module in found.modules:
             yield module
 
     async def contains(self, item: str) -> bool:
@@ -243,7 +242,7 @@ def summary() -> str:
             "Next, try:",
             f"  {command} status",
             f"  {command} cat report.page j",
-            f"  {command} why identifiers json",
+            f"  {command} why report j",
         ]
     )
 

@@ -155,11 +155,11 @@ def test_a_hook_of_a_later_version_can_be_marked_optional() -> None:
 
 
 def test_functions_of_other_modules_are_not_taken_for_hooks() -> None:
-    def pdt_helper() -> None: ...
+    def pdt_settle() -> None: ...
 
-    pdt_helper.__module__ = "elsewhere"
+    pdt_settle.__module__ = "elsewhere"
     plugin = module(returning([SHELF]))
-    plugin.__dict__["pdt_helper"] = pdt_helper
+    plugin.__dict__["pdt_settle"] = pdt_settle
     plugin.__dict__["pdt_settings"] = {"not": "a function"}
     assert loaded(plugin).state == "ok"
 

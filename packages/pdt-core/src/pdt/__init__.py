@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from pdt.streams import *
     from pdt.task import *
 
-__all__ = [*sorted(_HOME_OF), "__version__", "main"]  # type: ignore[misc]
+__all__ = [*sorted(_HOME_OF), "__version__", "main"]
 
 
 def __getattr__(name: str) -> object:

@@ -38,10 +38,13 @@ async def map_bounded(
         for index, argument in queue:
             results[index] = await func(argument)
 
+    first: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(limit, len(waiting))):
                 group.create_task(work())
     except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+        first = failures.exceptions[0]
+    if first is not None:
+        raise first  # out of the handler, so that it keeps its own cause
     return [results[index] for index in range(len(waiting))]

@@ -87,6 +87,7 @@ class CorruptRecordError(PdtError, ValueError):
         )
         self.store = store
         self.job = job
+        self.reason = reason
 
 
 class HeldError(PdtError):

@@ -27,9 +27,10 @@ class JobIdRule:
 
     def __init__(self, charset: str = CHARSET, charset_start_end: str = CHARSET_START_END) -> None:
         self.charset = charset
+        self.charset_start_end = charset_start_end
         inner, ends = (f"[{re.escape(chars)}]" for chars in (charset, charset_start_end))
         one = f"{ends}(?:{inner}{{0,{MAX_LENGTH - 2}}}{ends})?"
-        self._one = re.compile(one)
+        self._fullmatch = re.compile(one).fullmatch
         self._lines = re.compile(f"(?:{one}\n)*+")
 
     @staticmethod
@@ -40,7 +41,7 @@ class JobIdRule:
 
     def accepts(self, job: object) -> bool:
         """Tell whether `job` is a valid job id."""
-        return isinstance(job, str) and self._one.fullmatch(job) is not None
+        return isinstance(job, str) and self._fullmatch(job) is not None
 
     def accepts_all(self, jobs: Collection[str]) -> bool:
         """Tell whether every one of `jobs` is valid, in one pass of the regular expression engine."""
@@ -55,7 +56,7 @@ class JobIdRule:
 
         :raises InvalidJobIdError: if it is not a valid job id.
         """
-        if isinstance(job, str) and self._one.fullmatch(job):
+        if isinstance(job, str) and self._fullmatch(job):
             return job
         raise InvalidJobIdError(job, self.reason(job))
 

@@ -1,7 +1,7 @@
-"""The one module that may block: files on this machine's disks, read whole, replaced whole, made durable together.
+"""The one module that may block: files of this machine, read, replaced as a whole, made durable together.
 
-Small files on a local file system are read and written at once, on the event loop: a hop to a thread costs more than
-the disk. What is large, or lies on a network file system, goes through a thread with a deadline.
+Small files on a local file system are read and written at once, on the event loop: a hop to a thread costs
+more than the disk. What is large, or lies on a network file system, goes through a thread with a deadline.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from errno import EEXIST, EINVAL, EISDIR, ENOTSUP, EOPNOTSUPP
+from errno import EEXIST, EINVAL, EISDIR, ENOENT, ENOSYS, ENOTSUP, ENXIO, EOPNOTSUPP, EPERM
 from functools import lru_cache
+from threading import Thread
+from types import MethodType
 from typing import Any, TypeVar
 
 from .errors import BackendError
+from .mounts import is_local
 
-__all__ = ["TEMPORARY_PREFIX", "filesystem_type", "is_local", "sweep_temporaries"]
+__all__ = ["TEMPORARY_PREFIX", "is_local", "sweep_temporaries"]
 
 T = TypeVar("T")
 
 BLOCK = 64 * 1024
 #: Seconds that one operation on a network file system may take.
 REMOTE_DEADLINE = 60.0
+#: Bytes in a second below which a file system is held to be dead: a large file has longer than the deadline.
+SLOWEST = 1024 * 1024
 TEMPORARY_PREFIX = ".pdt-tmp-"
 #: Seconds after which a temporary of an unknown writer is taken for abandoned.
 ABANDONED_AFTER = 24 * 3600.0
-NETWORK_TYPES = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre gpfs beegfs glusterfs orangefs pvfs2 davfs virtiofs panfs".split()
-)
-
 #: Called with the path of each file that was put in place, while a pipeline gathers what to make durable.
 on_written: list[Callable[[str], None]] = []
 
@@ -46,45 +47,71 @@ def boot_id() -> str:
         return f"{uuid.getnode():x}"
 
 
-def filesystem_type(path: str | os.PathLike[str]) -> str:
-    """Return the type of the file system that holds `path`, or "" where the system does not say."""
-    real = os.path.realpath(path)
-    best, found = "", ""
+@lru_cache
+def process_origin() -> str:
+    """Return what tells processes that this one can look up from those of other boots and containers."""
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
-            for line in mounts:
-                _, mount, kind, *_ = line.split(" ")
-                mount = mount.replace("\\040", " ")
-                inside = real == mount or real.startswith(mount.rstrip("/") + "/")
-                if inside and len(mount) >= len(best):
-                    best, found = mount, kind
+        namespace = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
-        return ""
-    return found
+        namespace = 0
+    return f"{boot_id()[:8]}{namespace:x}"
 
 
-def is_local(path: str | os.PathLike[str]) -> bool:
-    """Tell whether `path` lies on a disk or in the memory of this machine, rather than behind a network."""
-    kind = filesystem_type(path)
-    return kind not in NETWORK_TYPES and (not kind.startswith("fuse.") or kind == "fuse.fuseblk")
+def temporary_path(directory: str) -> str:
+    """Return a new path that no listing shows, and that is swept once this process is gone."""
+    name = f"{TEMPORARY_PREFIX}{process_origin()}-{os.getpid()}-{os.urandom(6).hex()}"
+    return os.path.join(directory, name)
 
 
-async def in_thread(func: Callable[..., T], *arguments: Any) -> T:
-    """Return func(*arguments), called in a thread.
+async def in_thread(func: Callable[..., T], *arguments: Any, size: int = 0) -> T:
+    """Return func(*arguments), called in a thread of its own.
 
+    The thread goes on when nobody waits for it any more, so `func` must leave things right by itself.
+
+    :param size: bytes to be read or written, for which it has more time.
     :raises BackendError: if it takes longer than REMOTE_DEADLINE.
     """
     import asyncio
 
     if asyncio._get_running_loop() is None:  # a plain function's own thread may block
         return func(*arguments)
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if answer.done():
+            return  # nobody waits any more
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+
+    def work() -> None:
+        result, failure = None, None
+        try:
+            result = func(*arguments)
+        except BaseException as error:
+            failure = error
+        try:
+            loop.call_soon_threadsafe(settle, result, failure)
+        except RuntimeError:
+            pass  # the loop is closed
+
+    # Not a pool's: threads that a dead server holds would fill it, and keep the process from ending.
+    Thread(target=work, name=f"pdt {func.__name__}", daemon=True).start()
+    seconds = REMOTE_DEADLINE + size / SLOWEST
+    deadline = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(REMOTE_DEADLINE):
-            return await asyncio.to_thread(func, *arguments)
+        async with deadline:
+            return await answer
     except TimeoutError:
-        where = next((str(argument) for argument in arguments if isinstance(argument, str | os.PathLike)), "")
+        if not deadline.expired():
+            raise
+        owner = getattr(func, "__self__", None) if isinstance(func, MethodType) else None
+        place = [] if owner is None else [str(getattr(owner, "path", owner))]
+        place += [str(argument) for argument in arguments if isinstance(argument, str | os.PathLike)]
         raise BackendError(
-            f"file system did not answer within {REMOTE_DEADLINE:g} s: {func.__name__} {where}",
+            f"file system did not answer within {seconds:g} s: {func.__name__.strip('_')} {' '.join(place)}",
             fix="check that the file system is mounted and its server is up",
         ) from None
 
@@ -94,24 +121,27 @@ async def call(inline: bool, func: Callable[..., T], *arguments: Any) -> T:
     return func(*arguments) if inline else await in_thread(func, *arguments)
 
 
-def open_regular(path: str) -> int:
-    """Open a regular file for reading.
+def open_regular(path: str) -> tuple[int, int]:
+    """Open a regular file for reading, and return its descriptor and its size.
 
-    :raises OSError: if it cannot be opened, or is a device, pipe or socket, which might never answer.
+    :raises FileNotFoundError: if there is none; nor is a directory one, or a pipe, which might never answer.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != ENXIO:
+            raise
+        raise FileNotFoundError(ENOENT, "Not a regular file", path) from None  # a socket
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
         os.close(descriptor)
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)
-        raise OSError(EINVAL, "not a regular file", path)
-    return descriptor
+        raise FileNotFoundError(ENOENT, "Not a regular file", path)
+    return descriptor, state.st_size
 
 
 def read_bytes(path: str, limit: int = -1) -> bytes:
     """Return the content of a regular file, or its first `limit` bytes."""
-    descriptor = open_regular(path)
+    descriptor, _ = open_regular(path)
     try:
         return read_rest(descriptor, limit)
     finally:
@@ -130,75 +160,139 @@ def read_rest(descriptor: int, limit: int = -1) -> bytes:
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of `data`, however few bytes the system takes at a time."""
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, memoryview(data)[written:])
 
 
+def open_unnamed(directory: str) -> int:
+    """Open a new file without a name, and return its descriptor; -1 where there are no such files."""
+    try:
+        return os.open(directory, _UNNAMED, 0o666) if _UNNAMED else -1
+    except OSError as error:
+        if error.errno not in (EOPNOTSUPP, ENOTSUP, EISDIR, EINVAL):
+            raise
+        return -1
+
+
+def link_unnamed(descriptor: int, name: str) -> None:
+    """Give a name to a file that has none.
+
+    :raises FileExistsError: if the name is taken.
+    """
+    # The descriptor of the (unused) source directory makes Python call linkat, which follows /proc's link.
+    os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+#: The flags for it; none where such a file could get no name.
+_UNNAMED = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC if os.path.exists("/proc/self/fd") else 0
+
+
+def insert_bytes(path: str, data: bytes) -> bool:
+    """Make a file, durably, if its name is free, and tell whether this call did; of many at once, one does.
+
+    :raises BackendError: if the file system has no hard links.
+    """
+    if os.path.lexists(path):
+        return False
+    directory = os.path.dirname(path)
+    _make_durably(directory)
+    temporary = temporary_path(directory)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            # A network file system may have made the link and lost the answer: two names prove it.
+            if os.stat(temporary).st_nlink != 2:
+                if error.errno == EEXIST:
+                    return False
+                if error.errno in (EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS):
+                    raise BackendError(
+                        f"the file system of {directory} has no hard links, which decide who was first",
+                        fix="put it on another file system, or use a SqliteLedger on a local disk",
+                    ) from error
+                raise
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+    sync_path(directory)
+    return True
+
+
+def _make_durably(directory: str) -> None:
+    """Make a directory, with those above it, so that a power cut does not lose its name."""
+    if os.path.isdir(directory):
+        return
+    above = os.path.dirname(directory)
+    _make_durably(above)
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        if not os.path.isdir(directory):
+            raise
+    sync_path(above)
+
+
 class Draft:
     """A file without its name: unnamed where the file system can (O_TMPFILE), else under a temporary name."""
 
-    __slots__ = ("_descriptor", "_temporary", "target")
+    __slots__ = ("_descriptor", "_directory", "_temporary", "target")
 
     def __init__(self, target: str) -> None:
         self.target = target
+        self._directory = os.path.dirname(target) or "."
         self._temporary: str | None = None
-        directory = os.path.dirname(target) or "."
-        try:
-            self._descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-        except (OSError, AttributeError) as error:
-            if getattr(error, "errno", EOPNOTSUPP) not in (EOPNOTSUPP, ENOTSUP, EISDIR, EINVAL):
-                raise
-            temporary = self._temporary_name()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._descriptor = os.open(temporary, flags, 0o666)
+        self._descriptor = open_unnamed(self._directory)
+        if self._descriptor < 0:
+            temporary = temporary_path(self._directory)
+            self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             self._temporary = temporary
 
-    def _temporary_name(self) -> str:
-        token = f"{boot_id()[:8]}-{os.getpid()}-{os.urandom(6).hex()}"
-        return os.path.join(os.path.dirname(self.target), TEMPORARY_PREFIX + token)
-
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Write all of `data`."""
-        write_all(self._descriptor, data)
+        try:
+            write_all(self._descriptor, data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.target) from error
 
     def publish(self) -> None:
         """Give the file its name, in place of what had it, and close it."""
         try:
             if self._temporary is None:
                 try:
-                    self._link(self.target)
-                except OSError as error:
-                    if error.errno != EEXIST:
-                        raise
-                    temporary = self._temporary_name()
-                    self._link(temporary)
+                    link_unnamed(self._descriptor, self.target)
+                except FileExistsError:
+                    temporary = temporary_path(self._directory)
+                    link_unnamed(self._descriptor, temporary)
                     self._temporary = temporary
+            # A network file system may say only now that it is full.
+            self._close()
             if self._temporary is not None:
                 os.replace(self._temporary, self.target)
                 self._temporary = None
         except BaseException:
             self.abandon()
             raise
-        self._close()
         for written in on_written:
             written(self.target)
 
-    def _link(self, name: str) -> None:
-        # The descriptor of the (unused) source directory makes Python call linkat, which follows /proc's link.
-        os.link(f"/proc/self/fd/{self._descriptor}", name, src_dir_fd=self._descriptor, follow_symlinks=True)
-
     def abandon(self) -> None:
         """Forget what was written."""
-        self._close()
-        if self._temporary is not None:
-            try:
-                os.unlink(self._temporary)
-            except FileNotFoundError:
-                pass  # someone swept it
-            self._temporary = None
+        temporary, self._temporary = self._temporary, None
+        try:
+            self._close()
+            if temporary is not None:
+                os.unlink(temporary)
+        except OSError:
+            pass  # there is an error already that says why; what is left is swept at the next start
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -209,16 +303,15 @@ class Draft:
 def put_bytes(path: str, data: bytes) -> None:
     """Replace the file at `path` as a whole."""
     # What Draft does, for a new file and in as few steps as there are: it is what most jobs do.
-    try:
-        descriptor = os.open(path.rpartition("/")[0] or ".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-    except (OSError, AttributeError):
-        descriptor = -1
+    descriptor = open_unnamed(path.rpartition("/")[0] or ".")
     if descriptor >= 0:
         try:
             write_all(descriptor, data)
-            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+            link_unnamed(descriptor, path)
         except FileExistsError:
             pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
         else:
             for written in on_written:
                 written(path)
@@ -237,44 +330,47 @@ def put_bytes(path: str, data: bytes) -> None:
 def sweep_temporaries(directory: str, names: list[str]) -> None:
     """Remove those of `names` that are temporaries whose writer is gone."""
     for name in names:
-        boot, _, rest = name.removeprefix(TEMPORARY_PREFIX).partition("-")
+        origin, _, rest = name.removeprefix(TEMPORARY_PREFIX).partition("-")
         pid = rest.partition("-")[0]
         path = os.path.join(directory, name)
         try:
-            if boot == boot_id()[:8] and pid.isdigit():
-                gone = not os.path.exists(f"/proc/{pid}") if os.path.isdir("/proc/self") else False
+            if origin == process_origin() and pid.isdigit() and os.path.isdir("/proc/self"):
+                gone = not os.path.exists(f"/proc/{pid}")
             else:
                 gone = time.time() - os.lstat(path).st_mtime > ABANDONED_AFTER
             if gone:
                 os.unlink(path)
-        except FileNotFoundError:
-            pass  # published or swept meanwhile
+        except OSError:
+            pass  # published or swept meanwhile, or not ours to remove
 
 
 def sync_filesystem(path: str) -> None:
     """Make durable everything written so far to the file system that holds `path`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _libc_syncfs()(descriptor) != 0:
-            os.fsync(descriptor)
+        _libc_syncfs()(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(descriptor)
 
 
 @lru_cache
-def _libc_syncfs() -> Callable[[int], int]:
+def _libc_syncfs() -> Callable[[int], None]:
     import ctypes
 
-    function = getattr(ctypes.CDLL(None), "syncfs", None)
-    if function is None:
+    function = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
-        def sync_all(descriptor: int) -> int:
+    def syncfs(descriptor: int) -> None:
+        code = ENOSYS
+        if function is not None:
+            code = ctypes.get_errno() if function(descriptor) else 0
+        if code == ENOSYS:
             os.sync()
-            return 0
+        elif code:
+            raise OSError(code, os.strerror(code))
 
-        return sync_all
-    result: Callable[[int], int] = function
-    return result
+    return syncfs
 
 
 def sync_path(path: str) -> None:

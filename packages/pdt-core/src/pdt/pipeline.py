@@ -41,7 +41,7 @@ class Pipeline:
     :param tasks: the tasks; their names are unique.
     :param session: opened and closed with the pipeline.
     :param resources: Optional: resource managers that no task names; those of the tasks are found.
-    :param priority: Optional: from a task's name and a job to a number. No job starts before all that have a larger one.
+    :param priority: Optional: from a task's name and a job to a number. No job starts before all with a larger one.
     :param name: tells this pipeline from others that share the store; by default the script's name.
     :param store: Optional: the directory for records, attempts, claims and locks; by default `.pdt` beside the script.
     :param durability: "power" if what is recorded as done is to survive a power cut, "process" if only a crash.
@@ -69,7 +69,11 @@ class Pipeline:
             )
         if durability not in ("power", "process"):
             raise ConfigurationError(f"durability {durability!r} is neither 'power' nor 'process'")
-        self.store = store if isinstance(store, Store) else Store(store or (script or Path.cwd() / "-").parent / ".pdt")
+        self.store = (
+            store
+            if isinstance(store, Store)
+            else Store(store or (script or Path.cwd() / "-").parent / ".pdt")
+        )
         self.session = Session() if session is None else session
         self.priority = priority
         self.durability = durability
@@ -90,7 +94,9 @@ class Pipeline:
     def resource_managers(self) -> list[ResourceManager]:
         """The resource managers of the tasks, and those that were given."""
         of_tasks = (task.resource_manager for task in self._tasks.values())
-        return list(dict.fromkeys([*self._resources, *(manager for manager in of_tasks if manager is not None)]))
+        return list(
+            dict.fromkeys([*self._resources, *(manager for manager in of_tasks if manager is not None)])
+        )
 
     @property
     def repositories(self) -> list[Repository]:
@@ -174,7 +180,9 @@ class Pipeline:
 
     def _require_open(self) -> None:
         if not self.is_open:
-            raise PipelineNotOpenError(f"pipeline {self.name!r} is not open", fix="use it inside `async with pipeline:`")
+            raise PipelineNotOpenError(
+                f"pipeline {self.name!r} is not open", fix="use it inside `async with pipeline:`"
+            )
 
     def take_control(self) -> None:
         """Become the only controller of this pipeline, until it is closed.
@@ -274,7 +282,7 @@ class Pipeline:
     # The graph.
 
     def graph(self) -> DiGraph[Task | Repository]:
-        """Return the directed graph of tasks and repositories: an edge leads from what is read to what depends on it."""
+        """Return the directed graph of tasks and repositories: edges lead from what is read to what reads it."""
         import networkx
 
         graph: DiGraph[Any] = networkx.DiGraph()
@@ -329,5 +337,7 @@ def _script(names: Mapping[str, Any]) -> Path | None:
 
 
 def _default_name(script: Path | None) -> str:
-    stem = re.sub(r"[^-_.A-Za-z0-9]", "-", script.stem if script else "pipeline").strip("-_.")[:63].rstrip("-_.")
+    stem = (
+        re.sub(r"[^-_.A-Za-z0-9]", "-", script.stem if script else "pipeline").strip("-_.")[:63].rstrip("-_.")
+    )
     return stem or "pipeline"

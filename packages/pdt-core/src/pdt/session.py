@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from inspect import iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -63,14 +64,19 @@ class Session:
         """Register an async generator function that yields one live object and then tears it down.
 
         :return: a callable that returns the live object while the session is open.
-        :raises ConfigurationError: if the session is open already.
+        :raises ConfigurationError: if the session is open already, or `manager` is no such function.
         """
+        resource = _Resource(manager)
         if self.is_open:
             raise ConfigurationError(
-                f"session resource {manager.__name__!r} was defined while the session is open",
+                f"session resource {resource.__name__!r} was defined while the session is open",
                 fix="define every resource before the session or its pipeline is opened",
             )
-        resource = _Resource(manager)
+        if iscoroutinefunction(manager) or isgeneratorfunction(manager):
+            raise ConfigurationError(
+                f"session resource {resource.__name__!r} is not an async generator function",
+                fix="write it as `async def`, and `yield` the live object once",
+            )
         self._resources.append(resource)
         return resource
 

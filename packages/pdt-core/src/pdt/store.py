@@ -17,8 +17,8 @@ from .errors import BackendError, HeldError
 
 __all__ = ["ControllerLock", "Store"]
 
-#: Locks that this process holds: the system's locks do not keep a process from itself.
-_held: set[str] = set()
+#: The locked files, and the processes that locked them: the system's locks do not keep a process from itself.
+_held: dict[tuple[int, int], int] = {}
 
 
 class Store:
@@ -39,12 +39,12 @@ class Store:
         return self.path
 
     def lock_path(self, name: str) -> Path:
-        """Return the file whose lock makes the controller of pipeline `name` the only one; always on a local disk."""
+        """Return the file whose lock makes a controller the only one of pipeline `name`; always on a local disk."""
         if localfs.is_local(self.path) and _can_lock(self.make()):
             return self.path / f"{name}.lock"
         from platformdirs import user_state_path
 
-        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        digest = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
         directory = user_state_path("pdt") / "locks"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return directory / f"{localfs.boot_id()[:8]}-{digest}-{name}.lock"
@@ -58,13 +58,16 @@ class Store:
             return
         mine = {"host": socket.gethostname(), "machine": _machine_id()}
         owner = self.make() / "host.json"
-        if not owner.exists():
-            localfs.put_bytes(os.fspath(owner), json.dumps(mine).encode())
-        theirs = json.loads(owner.read_text())
-        if theirs["machine"] != mine["machine"]:
+        localfs.insert_bytes(os.fspath(owner), json.dumps(mine).encode())
+        fix = f"run pdt there, or remove {owner} once no controller runs there any more"
+        try:
+            theirs = json.loads(owner.read_bytes())
+            host, machine = theirs["host"], theirs["machine"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise HeldError(f"{owner} does not say which host uses the store: {error}", fix=fix) from error
+        if machine != mine["machine"]:
             raise HeldError(
-                f"the store {self.path} lies on a network file system and is used by host {theirs['host']!r}",
-                fix=f"run pdt there, or remove {owner} once no controller runs there any more",
+                f"the store {self.path} lies on a network file system and is used by host {host!r}", fix=fix
             )
 
     def __repr__(self) -> str:
@@ -80,7 +83,7 @@ def _machine_id() -> str:
 
 def _can_lock(directory: Path) -> bool:
     """Tell whether locks work in `directory`, by taking one."""
-    probe = directory / f"{localfs.TEMPORARY_PREFIX}{localfs.boot_id()[:8]}-{os.getpid()}-lock"
+    probe = Path(localfs.temporary_path(os.fspath(directory)))
     try:
         with probe.open("wb") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,23 +103,22 @@ class ControllerLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
+        self._pid = 0
 
     @property
     def is_held(self) -> bool:
-        """Whether this object holds the lock."""
-        return self._descriptor is not None
+        """Whether this object holds the lock; a process that was forked since does not."""
+        return self._descriptor is not None and self._pid == os.getpid()
 
     def acquire(self) -> None:
         """Take the lock, unless this object holds it.
 
         :raises HeldError: if another controller holds it.
+        :raises BackendError: if it cannot be taken at all.
         """
-        if self._descriptor is not None:
+        if self.is_held:
             return
-        key = os.fspath(self.path)
-        if key in _held:
-            raise self._held_by("this process")
-        descriptor = os.open(key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = self._open()
         try:
             # A lock of the process, not of the descriptor: no child inherits it.
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,12 +127,30 @@ class ControllerLock:
             os.close(descriptor)
             if error.errno in (EACCES, EAGAIN):
                 raise self._held_by(holder) from None
-            raise BackendError(f"cannot lock {key}: {error}", fix="put the store on a local disk") from error
+            raise BackendError(f"cannot lock {self.path}: {error}", fix="put the store on a local disk") from error
         state: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(state).encode(), 0)
-        self._descriptor = descriptor
-        _held.add(key)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(state).encode(), 0)
+        except OSError:
+            pass  # the disk is full: the lock holds without its holder's name
+        self._descriptor, self._pid = descriptor, os.getpid()
+        _held[_identity(os.fstat(descriptor))] = os.getpid()
+
+    def _open(self) -> int:
+        """Open the file; not if this process has locked it, for closing it again would free the lock."""
+        try:
+            if _held.get(_identity(os.lstat(self.path))) == os.getpid():
+                raise self._held_by("this process")
+        except FileNotFoundError:
+            pass  # it is made now
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise BackendError(
+                f"cannot open the lock {self.path}: {error.strerror}",
+                fix="check that it is a file of yours, or remove it if no controller runs",
+            ) from error
 
     def _held_by(self, holder: str) -> HeldError:
         return HeldError(
@@ -144,15 +164,20 @@ class ControllerLock:
             state = json.loads(os.pread(descriptor, 4096, 0))
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state["since"]))
             return f"process {int(state['pid'])} on {state['host']}, since {since}"
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, OSError):
             return "a process that has just begun"
 
     def release(self) -> None:
         """Give the lock back, if this object holds it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            _held.discard(os.fspath(self.path))
+            if self._pid == os.getpid():
+                _held.pop(_identity(os.fstat(descriptor)), None)
             os.close(descriptor)
 
     def __del__(self) -> None:
         self.release()
+
+
+def _identity(state: os.stat_result) -> tuple[int, int]:
+    return (state.st_dev, state.st_ino)

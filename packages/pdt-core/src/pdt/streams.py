@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 
@@ -73,7 +73,7 @@ class AReadText:
         self._errors = errors
         self._decoder: codecs.IncrementalDecoder | None = None
         self._chunksize = chunksize
-        self._pending = ""
+        self._pending: list[str] = []
         self._ended = False
 
     async def read(self, n: int | None = None) -> str:
@@ -84,16 +84,19 @@ class AReadText:
             self._decoder = codecs.getincrementaldecoder(self._encoding)(self._errors)
         if n is None or n < 0:
             if not self._ended:
-                self._pending += self._decoder.decode(await self.base.read(), final=True)
+                self._pending.append(self._decoder.decode(await self.base.read(), final=True))
                 self._ended = True
-            text, self._pending = self._pending, ""
+            text, self._pending = "".join(self._pending), []
             return text
-        while len(self._pending) < n and not self._ended:
+        size = sum(map(len, self._pending))
+        while size < n and not self._ended:
             data = await self.base.read(self._chunksize)
             self._ended = not data
-            self._pending += self._decoder.decode(data, final=self._ended)
-        text, self._pending = self._pending[:n], self._pending[n:]
-        return text
+            self._pending.append(self._decoder.decode(data, final=self._ended))
+            size += len(self._pending[-1])
+        text = "".join(self._pending)
+        self._pending = [text[n:]]
+        return text[:n]
 
     async def close(self) -> None:
         """Close and release the stream."""
@@ -117,14 +120,31 @@ class AWriteText:
 
     def __init__(self, base: AWriteStream, encoding: str = "utf-8", errors: str = "strict") -> None:
         self.base = base
-        self._encode = codecs.getincrementalencoder(encoding)(errors).encode
+        self._encoding = encoding
+        self._errors = errors
+        #: What remembers the state of an encoding that has one; UTF-8 has none.
+        self._encoder = None if encoding == "utf-8" else codecs.getincrementalencoder(encoding)(errors)
+        self._written = False
 
     async def write(self, data: str) -> None:
         """Write all of `data`."""
-        await self.base.write(self._encode(data))
+        if self._encoder is None:
+            await self.base.write(data.encode(self._encoding, self._errors))
+        else:
+            await self.base.write(self._encoder.encode(data))
+            self._written = True
+
+    async def _finish(self) -> None:
+        """Write what ends the text in an encoding that has a state."""
+        if self._written and self._encoder is not None:
+            self._written = False
+            if end := self._encoder.encode("", True):
+                await self.base.write(end)
 
     async def close(self) -> None:
         """Close the stream; what was written becomes visible now, all at once."""
+        if self._written:
+            await self._finish()
         await self.base.close()
 
     async def __aenter__(self) -> Self:
@@ -134,6 +154,12 @@ class AWriteText:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if kind is None and self._written:
+            try:
+                await self._finish()
+            except BaseException as failure:
+                await self.base.__aexit__(type(failure), failure, failure.__traceback__)
+                raise
         return await self.base.__aexit__(kind, error, trace)
 
 
@@ -149,12 +175,17 @@ async def async_copyfile_str(copyfrom: AReadText, copyto: AWriteText, blocksize:
         await copyto.write(block)
 
 
-async def roundrobin(*iterables: Iterable[T]) -> AsyncIterator[T]:
+async def roundrobin(*iterables: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     """Yield from each of `iterables` in turn until all are exhausted: 'ABC', 'D', 'EF' -> A D E B F C."""
-    waiting = [iter(iterable) for iterable in iterables]
+    waiting = [aiter(each if isinstance(each, AsyncIterable) else _one_by_one(each)) for each in iterables]
     while waiting:
         for iterator in list(waiting):
             try:
-                yield next(iterator)
-            except StopIteration:
+                yield await anext(iterator)
+            except StopAsyncIteration:
                 waiting.remove(iterator)
+
+
+async def _one_by_one(iterable: Iterable[T]) -> AsyncIterator[T]:
+    for item in iterable:
+        yield item

@@ -54,11 +54,10 @@ Output = Annotated[
 Task = Annotated[str, typer.Argument(metavar="TASK", help="A task's name.")]
 Data = Annotated[str, typer.Argument(metavar="TASK.LINK", help="A link of a task, such as count.done.")]
 Jobs = Annotated[
-    list[str], typer.Argument(metavar="JOB...", help="Job ids, globs such as 'a*', or - to read them from stdin.")
+    list[str],
+    typer.Argument(metavar="JOB", help="Job ids, globs such as 'a*', or - to read them from stdin."),
 ]
-AllRepos = Annotated[
-    bool, typer.Option("-a", "--all", help="Also links that are neither input, output nor status.")
-]
+AllRepos = Annotated[bool, typer.Option("-a", "--all", help="Also links that are neither input, output nor status.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
 
@@ -66,7 +65,7 @@ def command(name: str, group: str, body: str, needs: str = "open") -> Callable[[
     """Declare a command: the function's parameters are its own, its docstring the help.
 
     :param body: module below `pdt.cli.commands` and function that do the work, with the same parameters.
-    :param needs: "nothing", a "pipeline" as it was loaded, or one that is "open".
+    :param needs: "nothing", a "pipeline" as it was loaded, one that is "open", or that and an event "loop".
     """
 
     def declare(function: Function) -> Function:
@@ -103,12 +102,12 @@ def run(
     """
 
 
-@command("update", "run", "launch:update")
+@command("update", "run", "launch:update", needs="loop")
 def update(quiet: Quiet = False) -> None:
     """Keep the pipeline in motion: one round of updating and launching."""
 
 
-@command("launch", "run", "launch:launch")
+@command("launch", "run", "launch:launch", needs="loop")
 def launch(
     task: Task,
     jobs: Jobs,
@@ -124,27 +123,28 @@ def status(
     all_repos: AllRepos = False,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Print it again and again, until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option("-n", "--interval", metavar="SECONDS", min=0.1, help="Seconds between two of --watch.")
+        float,
+        typer.Option("-n", "--interval", metavar="SECONDS", min=0.1, help="Seconds between two of --watch."),
     ] = 2.0,
-    output: Output = None,
+    form: Output = None,
 ) -> None:
     """View the pipeline status: how many jobs each link has."""
 
 
 @command("trace", "look", "trace:trace")
-def trace(jobs: Jobs, all_repos: AllRepos = False, output: Output = None) -> None:
+def trace(jobs: Jobs, all_repos: AllRepos = False, form: Output = None) -> None:
     """Track a job's progress through the pipeline."""
 
 
-@command("why", "look", "why:why")
-def why(task: Task, jobs: Jobs, output: Output = None) -> None:
+@command("why", "look", "why:why", needs="loop")
+def why(task: Task, jobs: Jobs, form: Output = None) -> None:
     """Say why a job starts or does not, down to the key that is missing."""
 
 
 @command("plan", "look", "plan:plan")
 def plan(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Jobs to name of each task.")] = 20,
-    output: Output = None,
+    form: Output = None,
 ) -> None:
     """Say what would be launched now, and why; changes nothing."""
 
@@ -155,13 +155,13 @@ def ls(
         list[str],
         typer.Argument(metavar="EXPRESSION", help="Links, such as count.done, with & | - ^ and parentheses."),
     ],
-    output: Output = None,
+    form: Output = None,
 ) -> None:
     """List jobs in a repository, or in a set expression of several."""
 
 
 @command("cat", "look", "cat:cat")
-def cat(data: Data, jobs: Jobs, output: Output = None) -> None:
+def cat(data: Data, jobs: Jobs, form: Output = None) -> None:
     """Print data from a repository: a blob as it is, a record as YAML."""
 
 
@@ -177,8 +177,8 @@ def graph(
 @command("inject", "change", "inject:inject")
 def inject(
     data: Data,
-    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="The job id; none with --from-dir.")] = None,
-    source: Annotated[str | None, typer.Argument(metavar="[FILE]", help="What to read. Default: stdin.")] = None,
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="The job id; none with --from-dir.")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="FILE", help="What to read. Default: stdin.")] = None,
     value: Annotated[str | None, typer.Option("--value", metavar="TEXT", help="The data itself.")] = None,
     from_dir: Annotated[
         str | None, typer.Option("--from-dir", metavar="DIR", help="One job for each file, named after it.")
@@ -191,7 +191,7 @@ def inject(
 def rm(
     data: Annotated[str, typer.Argument(metavar="TASK[.LINK]", help="A link, or all that a task writes.")],
     jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB...]", help="Job ids, globs, - for stdin, or __all__.")
+        list[str] | None, typer.Argument(metavar="JOB", help="Job ids, globs, - for stdin, or __all__.")
     ] = None,
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Also from everything that depends on it.")
@@ -211,12 +211,12 @@ def shell() -> None:
 @command("plugins", "more", "plugins:plugins", needs="nothing")
 def plugins(
     action: Annotated[
-        Literal["show"] | None, typer.Argument(metavar="[show]", help="Show one backend.", show_default=False)
+        Literal["show"] | None, typer.Argument(metavar="show", help="Show one backend.", show_default=False)
     ] = None,
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Its kind, such as repository.")] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Its name, such as sqlite.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="Its kind, such as repository.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name, such as sqlite.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
-    output: Output = None,
+    form: Output = None,
 ) -> None:
     """List the installed plugins and their state, or show one backend."""
 
@@ -251,7 +251,7 @@ def _globals() -> None:
 
 
 def _adapt(function: Function, name: str, handler: Handler, with_file: bool) -> Function:
-    """Return what typer calls: with the declared parameters and the global ones, which go to the invocation."""
+    """Return what typer calls: with the declared parameters, and the global ones for the invocation."""
     hints = get_type_hints(function, include_extras=True)
     hints.pop("return")
     defaults = {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
@@ -265,7 +265,9 @@ def _adapt(function: Function, name: str, handler: Handler, with_file: bool) -> 
     def call(context: typer.Context, **parameters: Any) -> int:
         invocation: Invocation = context.obj
         invocation.note(parameters.get("file"), parameters["debug"])
-        return handler(name, {key: list(parameters[key] or ()) if key in lists else parameters[key] for key in declared})
+        return handler(
+            name, {key: list(parameters[key] or ()) if key in lists else parameters[key] for key in declared}
+        )
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     call.__doc__ = function.__doc__

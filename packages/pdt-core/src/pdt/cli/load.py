@@ -59,7 +59,9 @@ def _split(wanted: str) -> tuple[str | None, str]:
     if is_module:
         return None, attribute
     if os.path.isdir(file):
-        raise ConfigurationError(f"{file} is a directory", fix=f"name the file in it: -f {os.path.join(file, DEFAULT_FILE)}")
+        raise ConfigurationError(
+            f"{file} is a directory", fix=f"name the file in it: -f {os.path.join(file, DEFAULT_FILE)}"
+        )
     raise ConfigurationError(f"there is no file {file}", fix=_near_file(file))
 
 

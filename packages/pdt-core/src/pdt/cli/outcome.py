@@ -95,5 +95,3 @@ def is_users_own(file: str) -> bool:
     if not os.path.isabs(file) or file.startswith((PACKAGE, STDLIB)):
         return False
     return not any(f"{os.sep}{folder}{os.sep}" in file for folder in LIBRARIES)
-
-

@@ -7,7 +7,22 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-__all__ = ["OutputClosedError", "emit", "fail", "flush", "note", "paint", "plain", "printable", "write", "write_bytes"]
+__all__ = [
+    "OutputClosedError",
+    "counted",
+    "emit",
+    "emit_value",
+    "fail",
+    "flush",
+    "indented",
+    "is_colourful",
+    "note",
+    "paint",
+    "plain",
+    "printable",
+    "write",
+    "write_bytes",
+]
 
 Row = Mapping[str, Any]
 
@@ -74,12 +89,13 @@ def note(text: str) -> None:
 
 def fail(message: str, fix: str | None = None) -> None:
     """Print an error, and how to mend it, on stderr."""
-    note(f"{paint('error:', 'red', sys.stderr)} {_indented(message)}")
+    note(f"{paint('error:', 'red', sys.stderr)} {indented(message)}")
     if fix:
-        note(f"{paint('fix:', 'green', sys.stderr)} {_indented(fix)}")
+        note(f"{paint('fix:', 'green', sys.stderr)} {indented(fix)}")
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
+    """Return a text made safe for a terminal, with every line but the first indented."""
     return "\n  ".join(map(printable, text.split("\n")))
 
 
@@ -107,6 +123,11 @@ def printable(value: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things, as in "1 job" and "2 jobs"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def emit(rows: Iterable[Row], form: str, columns: Sequence[str], name: str) -> None:

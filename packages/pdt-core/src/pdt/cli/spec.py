@@ -39,7 +39,7 @@ class Command(NamedTuple):
     :param group: the key of its heading in the help.
     :param summary: one line for the help.
     :param body: module below `pdt.cli.commands` and function that do the work.
-    :param needs: "nothing", a "pipeline" as it was loaded, or one that is "open".
+    :param needs: "nothing", a "pipeline" as it was loaded, one that is "open", or that and an event "loop".
     :param parameters: options and arguments, the latter in order.
     """
 

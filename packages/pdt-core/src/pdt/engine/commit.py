@@ -25,13 +25,14 @@ __all__ = ["Ended", "GroupCommit", "Syncer"]
 BATCH = 64
 BATCH_SECONDS = 0.02
 #: Records that may wait for the disk before jobs do.
-MOST_PENDING = 1024
+MOST_PENDING = 2048
 #: Times that a store is asked to take a record, and seconds before the second time.
 ATTEMPTS = 5
 FIRST_DELAY = 0.1
-#: Seconds after which syncfs(2) is held to wait for strangers' data, and for how long it is then avoided.
-SLOW_SYNC = 0.05
-AVOID_SYNC = 30.0
+#: Seconds that one of many fsyncs side by side takes, before it is measured.
+FSYNC_SECONDS = 0.00012
+#: How much of a slow syncfs(2), which may have waited for strangers' data, is remembered from one batch to the next.
+FORGET = 0.9
 SYNC_THREADS = 16
 
 
@@ -48,7 +49,8 @@ class Syncer:
     """Makes durable what was written: whole file systems at once, or file by file where that waits for strangers."""
 
     def __init__(self) -> None:
-        self._avoid_until = 0.0
+        self._fsync_seconds = FSYNC_SECONDS
+        self._syncfs_seconds = 0.0
 
     def sync(self, written: list[str], places: Iterable[str], untracked: bool) -> None:
         """Make durable `written`, and everything on the file systems of `places`; blocks, so call it in a thread.
@@ -57,23 +59,30 @@ class Syncer:
         :param places: directories on the file systems that were written to.
         :param untracked: whether there are files that are not in `written`.
         """
-        if not untracked and time.monotonic() < self._avoid_until:
-            with ThreadPoolExecutor(SYNC_THREADS) as threads:
-                list(threads.map(localfs.sync_path, written))
-                list(threads.map(localfs.sync_path, {os.path.dirname(path) for path in written}))
+        if not (untracked or written):
             return
         start = time.monotonic()
-        synced: set[int] = set()
-        for place in {*places, *(os.path.dirname(path) for path in written)}:
-            try:
-                device = os.stat(place).st_dev
-                if device not in synced:
-                    localfs.sync_filesystem(place)
-                    synced.add(device)
-            except FileNotFoundError:
-                continue  # removed since; what is not there needs no sync
-        if time.monotonic() - start > SLOW_SYNC:
-            self._avoid_until = time.monotonic() + AVOID_SYNC
+        if untracked or self._syncfs_seconds <= 2 * self._fsync_seconds * len(written):
+            _sync_filesystems({*places, *map(os.path.dirname, written)})
+            self._syncfs_seconds = time.monotonic() - start
+            return
+        with ThreadPoolExecutor(SYNC_THREADS) as threads:
+            list(threads.map(localfs.sync_path, written))
+            list(threads.map(localfs.sync_path, {os.path.dirname(path) for path in written}))
+        self._fsync_seconds = (time.monotonic() - start) / len(written)
+        self._syncfs_seconds *= FORGET  # strangers stop writing some time
+
+
+def _sync_filesystems(places: Iterable[str]) -> None:
+    synced: set[int] = set()
+    for place in places:
+        try:
+            device = os.stat(place).st_dev
+            if device not in synced:
+                localfs.sync_filesystem(place)
+                synced.add(device)
+        except FileNotFoundError:
+            continue  # removed since; what is not there needs no sync
 
 
 class GroupCommit:
@@ -120,15 +129,16 @@ class GroupCommit:
         self._pending.append(Ended(task, done, job, outcome))
         count = len(self._pending)
         if count % BATCH == 0:
-            self._start()
+            self.start()
             await asyncio.sleep(0)
             if count + self._committing >= MOST_PENDING:
                 self._room.clear()
                 await self._room.wait()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._start)
+            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.start)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Commit what is pending now, rather than when there is more of it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -137,7 +147,7 @@ class GroupCommit:
 
     async def _commit_pending(self) -> None:
         try:
-            while len(self._pending) >= BATCH or self._timer is None and self._pending:
+            while len(self._pending) >= BATCH or (self._timer is None and self._pending):
                 batch, self._pending = self._pending, []
                 written = self._take_written()
                 self._committing += len(batch)
@@ -160,7 +170,9 @@ class GroupCommit:
         for ended in batch:
             by_store.setdefault(ended.done, []).append(ended)
         embedded = {
-            done: jobs for done, jobs in by_store.items() if isinstance(done, SqliteMetadataRepository) and done.inline
+            done: jobs
+            for done, jobs in by_store.items()
+            if isinstance(done, SqliteMetadataRepository) and done.inline
         }
         failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
         for done, jobs in by_store.items():
@@ -175,7 +187,9 @@ class GroupCommit:
 
     async def _in_thread(
         self,
-        func: Callable[[list[Ended], list[str], dict[SqliteMetadataRepository, list[Ended]]], set[MetadataRepository]],
+        func: Callable[
+            [list[Ended], list[str], dict[SqliteMetadataRepository, list[Ended]]], set[MetadataRepository]
+        ],
         batch: list[Ended],
         written: list[str],
         embedded: dict[SqliteMetadataRepository, list[Ended]],
@@ -193,7 +207,9 @@ class GroupCommit:
         if self._durable:
             tasks = [next(group) for _, group in groupby(ended.task for ended in batch)]
             places = [self._places_of(task) for task in dict.fromkeys(tasks)]
-            self._syncer.sync(written, (path for paths, _ in places for path in paths), any(open for _, open in places))
+            self._syncer.sync(
+                written, (path for paths, _ in places for path in paths), any(open for _, open in places)
+            )
         failed: set[MetadataRepository] = set()
         for done, jobs in embedded.items():
             try:
@@ -203,7 +219,7 @@ class GroupCommit:
         return failed
 
     def _places_of(self, task: Task) -> tuple[list[str], bool]:
-        """Return the local directories that a task's outputs lie in, and whether it writes unnoticed by this process."""
+        """Return the local directories of a task's outputs, and whether it writes unnoticed by this process."""
         known = self._places.get(task)
         if known is None:
             outputs = [link.repo for link in task.links.values() if link.is_output]
@@ -234,7 +250,7 @@ class GroupCommit:
     async def flush(self) -> None:
         """Return when every record that was taken is written, or given up."""
         while self._pending or self._work is not None or self._stragglers:
-            self._start()
+            self.start()
             await asyncio.wait([*self._stragglers, *([self._work] if self._work is not None else [])])
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ __all__ = ["explain", "never_fits"]
 def explain(task: Task, job: str, view: View, launcher: Launcher, tasks: Mapping[str, Task]) -> Verdict:
     """Say of one job what the engine decides about it."""
     writers = writers_of(list(tasks.values()))
-    ready = view.ready[task.name] if task.name in view.ready else task.ready
+    ready = view.ready.get(task.name) or task.ready
     verdict = judge(task, job, ready, view.snapshot, writers, launcher.lanes[task.name].busy)
     if not verdict.is_ready:
         return verdict
@@ -81,7 +81,8 @@ def _explain_quota(task: Task, job: str, denials: Mapping[str, Denial]) -> Verdi
         task.name,
         job,
         VerdictKind.DENIED,
-        f"the quota on {denial.resource.name} denies it: wanted {denial.wanted}, used {denial.used} of {denial.cap}{held}",
+        f"the quota on {denial.resource.name} denies it: "
+        f"wanted {denial.wanted}, used {denial.used} of {denial.cap}{held}",
         resource=denial.resource.name.lower(),
         scope="quota",
         wanted=str(denial.wanted),

@@ -87,7 +87,19 @@ class Launcher:
     @property
     def in_flight(self) -> bool:
         """Whether any job is under way, or its record is."""
-        return bool(self.commit.waiting) or any(lane.in_flight or not lane.idle for lane in self.lanes.values())
+        return bool(self.commit.waiting) or any(
+            lane.in_flight or not lane.idle for lane in self.lanes.values()
+        )
+
+    @property
+    def only_records_left(self) -> bool:
+        """Whether all that is in flight are records on their way to their stores."""
+        return sum(len(lane.in_flight) for lane in self.lanes.values()) <= self.commit.waiting
+
+    @property
+    def queued(self) -> bool:
+        """Whether a task has jobs that it has not begun to launch."""
+        return any(lane.queue for lane in self.lanes.values())
 
     def begin_look(self) -> Mapping[str, Set[str]]:
         """Return, by task, a live view of the jobs that are in flight from now on, ended ones included."""
@@ -272,10 +284,8 @@ class Launcher:
         self._changed()
 
     def _commit_failed(self, jobs: list[Ended], error: Exception) -> None:
-        names = ", ".join(f"{task.name} {job}" for task, _, job, _ in jobs[:3])
-        more = f" and {len(jobs) - 3} more" if len(jobs) > 3 else ""
         reason = f"{type(error).__name__}: {error}"
-        self._report.problem(f"{jobs[0].done!r} would not take the records of {names}{more}: {reason}", backend=True)
+        self._report.problem(f"{jobs[0].done!r} would not take records of ended jobs: {reason}", backend=True)
         for task, _, job, _ in jobs:
             self.lanes[task.name].finished.add(job)
             self._release(task, job)

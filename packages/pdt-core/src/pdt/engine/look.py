@@ -61,7 +61,9 @@ class Looker:
         """Let every task look after its live jobs, and tell whether anything is live or happened."""
         for name, task in self._tasks.items():
             if name not in self._updating and not self.updates.wait(name):
-                self._updating[name] = asyncio.create_task(task.update(), name=f"pdt update {name}")
+                # Not in a task group, which would wait for ever for an update that never returns.
+                loop = asyncio.get_running_loop()
+                self._updating[name] = loop.create_task(task.update(), name=f"pdt update {name}")
         if self._updating:
             await asyncio.wait(self._updating.values(), timeout=UPDATE_PATIENCE)
         busy = [self._updated(name, update) for name, update in list(self._updating.items())]

@@ -67,7 +67,9 @@ def judge(
     :param writers: the tasks that write to each repository.
     """
 
-    def verdict(kind: VerdictKind, reason: str, link: str | None = None, proof: tuple[Lookup, ...] = ()) -> Verdict:
+    def verdict(
+        kind: VerdictKind, reason: str, link: str | None = None, proof: tuple[Lookup, ...] = ()
+    ) -> Verdict:
         return Verdict(task.name, job, kind, reason, link=link, proof=proof)
 
     if task.disabled:

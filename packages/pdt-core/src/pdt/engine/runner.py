@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import TYPE_CHECKING
 
 from ..plugins.hooks import Hooks
@@ -59,6 +60,7 @@ class Runner:
         self._looker = Looker(pipeline.tasks, self.report)
         self._stopping = False
         self._changed = True
+        self._woken = False
         self._live = False
         self._loop = asyncio.get_running_loop()
         self._notices: set[asyncio.Task[None]] = set()
@@ -67,9 +69,13 @@ class Runner:
     def wake(self) -> None:
         """Say, from any thread, that something has happened that a look would show."""
         try:
-            self._loop.call_soon_threadsafe(self._note_change)
+            self._loop.call_soon_threadsafe(self._note_wake)
         except RuntimeError:
             return  # the loop is closed: nobody is left to be told
+
+    def _note_wake(self) -> None:
+        self._woken = True
+        self._note_change()
 
     def _note_change(self) -> None:
         self._changed = True
@@ -106,6 +112,7 @@ class Runner:
 
     async def update(self) -> bool:
         """Let every task look after its live jobs, and tell whether anything is live or happened."""
+        self._woken = False
         self._live = await self._looker.update()
         self.launcher.release_ended()
         for manager in self._pipeline.resource_managers:
@@ -129,7 +136,9 @@ class Runner:
             await manager.flush()
         return ready
 
-    async def run(self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False) -> Report:
+    async def run(
+        self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False
+    ) -> Report:
         """Update and launch until nothing moves any more.
 
         :param forever: go on when nothing moves, until stopped.
@@ -142,6 +151,8 @@ class Runner:
             if fail_fast and (self.report.failed or self.report.problems) and not self._stopping:
                 self._stopping = True
                 self.launcher.clear()
+            if self._woken:  # what has ended makes room, however long the next look is put off
+                await self.update()
             if self._changed and not self._until_look():
                 started_at = time.monotonic()
                 await self.update()
@@ -154,7 +165,9 @@ class Runner:
                 self._looked_at = time.monotonic()
                 self._look_cost = self._looked_at - started_at
                 if self._hooks.active("pdt_round_finished"):
-                    await self._hooks.notify("pdt_round_finished", pipeline=self._pipeline, summary=self.report)
+                    await self._hooks.notify(
+                        "pdt_round_finished", pipeline=self._pipeline, summary=self.report
+                    )
             if await self.launcher.dispatch():
                 poll = POLL_SECONDS[0]
                 continue
@@ -169,7 +182,9 @@ class Runner:
         """Return the seconds until a look is due, given that something has changed."""
         if not self.launcher.in_flight:
             return 0.0
-        if self.launcher.plan.levels:
+        if self.launcher.only_records_left:
+            return inf
+        if self.launcher.plan.levels or self.launcher.queued:
             wait = max(self._look_cost * BUSY_SHARE, BUSY_SECONDS)
         else:
             wait = self._look_cost * PAUSE_SHARE
@@ -195,8 +210,13 @@ class Runner:
         if self._changed:
             wait = min(wait, self._until_look())
         if not wait:
+            # What was put off is due: only a look can plan it, and what is under way gets its turn before.
+            self._changed = True
+            await asyncio.sleep(0)
             return
         self._awake.clear()
+        if self.launcher.only_records_left:
+            self.launcher.commit.start()
         try:
             async with asyncio.timeout(wait):
                 await self._awake.wait()

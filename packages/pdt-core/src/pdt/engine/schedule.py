@@ -39,7 +39,9 @@ class Plan:
         return sum(len(queues[task]) for _, queues in self.levels if task in queues)
 
 
-def make_plan(ready: Mapping[str, Collection[str]], priority: Callable[[str, str], int] | None = None) -> Plan:
+def make_plan(
+    ready: Mapping[str, Collection[str]], priority: Callable[[str, str], int] | None = None
+) -> Plan:
     """Put the ready jobs in order.
 
     :param ready: the jobs that may start, by task.
@@ -110,7 +112,8 @@ def admit(
     """Take from `plan` the jobs that may start now.
 
     A priority's jobs go before any of a lower one, even if they have to wait for room. What a quota denies them, lower
-    ones may use, unless a task in `patient` waits for it. Within a priority the patient go first, then each task in turn.
+    ones may use, unless a task in `patient` waits for it. Within a priority the patient go first, then each task
+    in turn.
 
     :param plan: the jobs to start; those that are taken are removed from it.
     :param rooms: by task, how many jobs it can take on now.
@@ -143,9 +146,14 @@ def admit(
                 rooms[task] -= count
                 if queue and task not in admission.denials:
                     turns.append(task)
-        if any(queue and task not in admission.denials and task not in stuck for task, queue in queues.items()):
+        if any(
+            queue and task not in admission.denials and task not in stuck for task, queue in queues.items()
+        ):
             break
-    left = [(priority, {task: queue for task, queue in queues.items() if queue}) for priority, queues in plan.levels]
+    left = [
+        (priority, {task: queue for task, queue in queues.items() if queue})
+        for priority, queues in plan.levels
+    ]
     plan.levels = [level for level in left if level[1]]
     return admission
 

@@ -51,7 +51,9 @@ class Snapshot:
 
         :raises ListingError: if one of them could not be listed.
         """
-        return [self._items_of(child.repo) if child.items else self.keys_of(child.repo) for child in repo.children]
+        return [
+            self._items_of(child.repo) if child.items else self.keys_of(child.repo) for child in repo.children
+        ]
 
     def keys_of(self, repo: Repository) -> Set[str]:
         """Return the keys of any repository, combined ones computed from their children.
@@ -108,12 +110,17 @@ class Lister:
         snapshot = Snapshot()
         wanted = list(wanted)
         leaves = leaves_of(wanted)
-        for group in ([leaf for leaf in leaves if leaf in first], [leaf for leaf in leaves if leaf not in first]):
+        for group in (
+            [leaf for leaf in leaves if leaf in first],
+            [leaf for leaf in leaves if leaf not in first],
+        ):
             await self._list(group, leaves, snapshot)
         await self._narrow(wanted, snapshot)
         return snapshot
 
-    async def _list(self, group: list[Repository], leaves: dict[Repository, bool], snapshot: Snapshot) -> None:
+    async def _list(
+        self, group: list[Repository], leaves: dict[Repository, bool], snapshot: Snapshot
+    ) -> None:
         waiting = []
         for repo in group:
             if self.retry_at.get(repo, 0.0) > time.monotonic():
@@ -149,13 +156,16 @@ class Lister:
 
         for repo in group:
             if repo not in self._under_way:
-                listing = asyncio.create_task(self._ask(repo, leaves[repo]))
+                # Not in a task group, which would wait for a listing that never ends.
+                listing = asyncio.get_running_loop().create_task(self._ask(repo, leaves[repo]))
                 self._under_way[repo] = (time.monotonic(), listing)
         await asyncio.wait([self._under_way[repo][1] for repo in group], timeout=LISTING_PATIENCE)
         for repo in group:
             since, listing = self._under_way[repo]
             if not listing.done():
-                snapshot.failures[repo] = f"listing it has been under way for {time.monotonic() - since:.0f} s"
+                snapshot.failures[repo] = (
+                    f"listing it has been under way for {time.monotonic() - since:.0f} s"
+                )
                 continue
             del self._under_way[repo]
             if listing.cancelled():
@@ -179,10 +189,10 @@ class Lister:
         self._report(repo, error)
 
     async def _narrow(self, wanted: Iterable[Repository], snapshot: Snapshot) -> None:
-        """Apply the conditions that have to be asked for, inner repositories first."""
+        """Combine, and apply the conditions that have to be asked for, inner repositories first."""
         for repo in wanted:
             await self._narrow([child.repo for child in repo.children if not child.items], snapshot)
-            if type(repo).narrow is not Repository.narrow and repo not in snapshot.keys:
+            if repo.children and repo not in snapshot.keys:
                 try:
                     snapshot.keys[repo] = await repo.narrow(snapshot.keys_of(repo))
                 except ListingError:

@@ -6,8 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Ledger", "check_entry"]
+from ..errors import CorruptRecordError
+from ..plain import dumps, loads
 
+__all__ = ["Ledger", "check_entry", "dump_entry", "load_entry"]
+
+#: Bytes of UTF-8 that a key may have: stores that index keys allow about a thousand.
 KEY_LIMIT = 900
 FORBIDDEN = frozenset(chr(code) for code in (*range(32), 127))
 
@@ -46,10 +50,46 @@ def check_entry(key: str) -> str:
 
     :raises ValueError: if it is empty, too long or not clean parts separated by "/".
     """
-    parts = key.split("/")
-    if len(key) > KEY_LIMIT or FORBIDDEN & set(key) or any(part in ("", ".", "..") for part in parts):
-        shown = ascii(key) if len(key) < 80 else f"{ascii(key[:76])}..."
+    if not _may_be_key(key):
+        shown = ascii(key)
+        if len(shown) > 80:
+            shown = f"{shown[:76]}..."
         raise ValueError(
-            f"{shown} cannot be a ledger key: 1 to {KEY_LIMIT} characters, in parts separated by single slashes"
+            f"{shown} cannot be a ledger key: 1 to {KEY_LIMIT} bytes of text in parts separated by single slashes"
         )
     return key
+
+
+def _may_be_key(key: object) -> bool:
+    if not isinstance(key, str) or any(part in ("", ".", "..") for part in key.split("/")):
+        return False
+    try:
+        return len(key.encode()) <= KEY_LIMIT and FORBIDDEN.isdisjoint(key)
+    except UnicodeEncodeError:
+        return False
+
+
+def dump_entry(value: Mapping[str, Any]) -> str:
+    """Return an entry as text.
+
+    :raises TypeError: if it is not a mapping of plain data.
+    """
+    given: object = value
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{type(given).__name__} cannot be a ledger entry: give a mapping")
+    return dumps(dict(given))
+
+
+def load_entry(ledger: str, key: str, text: str | bytes) -> dict[str, Any]:
+    """Return the entry that `text` stands for.
+
+    :param ledger: where it comes from, for the error.
+    :raises CorruptRecordError: if it is not what `dump_entry` returned.
+    """
+    try:
+        value = loads(text if isinstance(text, str) else text.decode())
+        if not isinstance(value, dict):
+            raise ValueError(f"it is {type(value).__name__}, not a mapping")
+    except ValueError as error:
+        raise CorruptRecordError(ledger, key, str(error)) from error
+    return value

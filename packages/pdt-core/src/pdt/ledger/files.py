@@ -9,10 +9,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from .. import localfs
-from ..errors import CorruptRecordError
-from ..localfs import TEMPORARY_PREFIX, boot_id, call, read_bytes, sync_path, write_all
-from ..plain import dumps, loads
-from .base import Ledger, check_entry
+from ..localfs import TEMPORARY_PREFIX, call, insert_bytes, read_bytes, sweep_temporaries, sync_path
+from .base import Ledger, check_entry, dump_entry, load_entry
 
 __all__ = ["FileLedger"]
 
@@ -23,7 +21,7 @@ NAME_LIMIT = 200
 
 
 class FileLedger(Ledger):
-    """Entries as files of one directory tree, durable when `insert` returns; a hard link decides who was first.
+    """Entries as files of a directory tree, durable when `insert` returns; a hard link decides who was first.
 
     :param directory: where the files are; made when it is first used.
     """
@@ -31,6 +29,7 @@ class FileLedger(Ledger):
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self._directory = os.path.abspath(directory)
         self._inline = localfs.is_local(self._directory)
+        self._swept = False
 
     def _path(self, key: str) -> str:
         name = quote(check_entry(key), safe=SAFE).replace(".", "%2E")
@@ -40,33 +39,7 @@ class FileLedger(Ledger):
 
     async def insert(self, key: str, value: Mapping[str, Any]) -> bool:
         """Write the entry if its key is free, and tell whether this call did."""
-        return await call(self._inline, self._insert, self._path(key), dumps(dict(value)).encode())
-
-    def _insert(self, path: str, text: bytes) -> bool:
-        directory = os.path.dirname(path)
-        os.makedirs(directory, exist_ok=True)
-        token = f"{TEMPORARY_PREFIX}{boot_id()[:8]}-{os.getpid()}-{os.urandom(6).hex()}"
-        temporary = os.path.join(directory, token)
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                write_all(descriptor, text)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-            except OSError:
-                # A network file system may have made the link and lost the answer: two names prove it.
-                if os.stat(temporary).st_nlink != 2:
-                    raise
-        finally:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-        sync_path(directory)
-        return True
+        return await call(self._inline, insert_bytes, self._path(key), dump_entry(value).encode())
 
     async def get(self, key: str) -> dict[str, Any] | None:
         """Return the entry, or None if the key is free.
@@ -77,10 +50,7 @@ class FileLedger(Ledger):
             text = await call(self._inline, read_bytes, self._path(key))
         except FileNotFoundError:
             return None
-        try:
-            return dict(loads(text.decode()))
-        except (ValueError, TypeError) as error:
-            raise CorruptRecordError(f"ledger {self._directory!r}", key, str(error)) from error
+        return load_entry(f"ledger {self._directory!r}", key, text)
 
     async def list(self, prefix: str = "") -> builtins.list[str]:
         """Return the keys that begin with `prefix`, sorted."""
@@ -89,10 +59,14 @@ class FileLedger(Ledger):
 
     def _list(self) -> builtins.list[str]:
         found = []
-        for directory, _, names in os.walk(self._directory):
+        for directory, _, names in os.walk(self._directory, onerror=_raise):
             above = os.path.relpath(directory, self._directory)
             start = "" if above == "." else above.replace("+/", "").removesuffix("+")
+            hidden = [name for name in names if name.startswith(TEMPORARY_PREFIX)]
+            if hidden and not self._swept:
+                sweep_temporaries(directory, hidden)
             found += [unquote(start + name) for name in names if not name.startswith(TEMPORARY_PREFIX)]
+        self._swept = True
         return found
 
     async def delete(self, key: str) -> bool:
@@ -107,3 +81,9 @@ class FileLedger(Ledger):
             return False
         sync_path(os.path.dirname(path))
         return True
+
+
+def _raise(error: OSError) -> None:
+    """Let a directory that cannot be read be known: what is in it is not free."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -6,8 +6,7 @@ import builtins
 from collections.abc import Mapping
 from typing import Any
 
-from ..plain import dumps, loads
-from .base import Ledger, check_entry
+from .base import Ledger, check_entry, dump_entry, load_entry
 
 __all__ = ["MemoryLedger"]
 
@@ -20,7 +19,7 @@ class MemoryLedger(Ledger):
 
     async def insert(self, key: str, value: Mapping[str, Any]) -> bool:
         """Write the entry if its key is free, and tell whether this call did."""
-        text = dumps(dict(value))
+        text = dump_entry(value)
         if check_entry(key) in self._entries:
             return False
         self._entries[key] = text
@@ -29,7 +28,7 @@ class MemoryLedger(Ledger):
     async def get(self, key: str) -> dict[str, Any] | None:
         """Return the entry, or None if the key is free."""
         text = self._entries.get(check_entry(key))
-        return None if text is None else dict(loads(text))
+        return None if text is None else load_entry("a ledger in memory", key, text)
 
     async def list(self, prefix: str = "") -> builtins.list[str]:
         """Return the keys that begin with `prefix`, sorted."""

@@ -10,8 +10,7 @@ from typing import Any
 from .. import localfs
 from ..database import Database
 from ..localfs import call
-from ..plain import dumps, loads
-from .base import Ledger, check_entry
+from .base import Ledger, check_entry, dump_entry, load_entry
 
 __all__ = ["SqliteLedger"]
 
@@ -31,13 +30,17 @@ class SqliteLedger(Ledger):
     async def insert(self, key: str, value: Mapping[str, Any]) -> bool:
         """Write the entry if its key is free, and tell whether this call did."""
         statement = "INSERT INTO ledger (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
-        return await call(self._inline, self._database.change, statement, check_entry(key), dumps(dict(value))) == 1
+        entry = (check_entry(key), dump_entry(value))
+        return await call(self._inline, self._database.change, statement, *entry) == 1
 
     async def get(self, key: str) -> dict[str, Any] | None:
-        """Return the entry, or None if the key is free."""
+        """Return the entry, or None if the key is free.
+
+        :raises CorruptRecordError: if it is not what `insert` wrote.
+        """
         query = "SELECT value FROM ledger WHERE key = ?"
         rows = await call(self._inline, self._database.query, query, check_entry(key))
-        return dict(loads(rows[0][0])) if rows else None
+        return load_entry(f"ledger {self._database.path!r}", key, rows[0][0]) if rows else None
 
     async def list(self, prefix: str = "") -> builtins.list[str]:
         """Return the keys that begin with `prefix`, sorted."""

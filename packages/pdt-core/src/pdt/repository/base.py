@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, overload
 
 from .. import job as job_module
+from ..errors import CorruptRecordError
 from ..job import JobIdRule
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Repository(ABC):
         return self.filter_jobs(self.unfiltered_iter())
 
     async def contains(self, item: str) -> bool:
-        """Tell whether the repository holds this job; this default lists it, so override it if there is a better way."""
+        """Tell whether the repository holds this job; this default lists it: override it if there is a better way."""
         async for key in self:
             if key == item:
                 return True
@@ -123,7 +124,17 @@ class Repository(ABC):
 
     async def items(self) -> Mapping[str, Any]:
         """Return every valid key with its info; a record that cannot be read is there as its CorruptRecordError."""
-        return await self.info_all()
+        try:
+            return await self.info_all()
+        except CorruptRecordError:
+            pass  # one of them; the others are not to suffer
+        infos: dict[str, Any] = {}
+        async for job in self:
+            try:
+                infos[job] = await self.info(job)
+            except CorruptRecordError as error:
+                infos[job] = error
+        return infos
 
     @abstractmethod
     async def info(self, job: str) -> Any:

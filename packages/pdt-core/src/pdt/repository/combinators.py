@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence, Set
-from inspect import isawaitable
+from functools import lru_cache
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, cast
 
 from ..concurrency import map_bounded
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, CorruptRecordError, NotFoundError
 from ..job import JobIdRule
 from .base import BlobRepository, Child, MetadataRepository, Mode, Opening, Repository, job_getter
 
@@ -190,14 +191,20 @@ class BlockingRepository(Combinator):
 
 def _class_like(wrapper: type[Repository], wrapped: Repository, blob: type, metadata: type) -> type:
     """Return the subclass of `wrapper` that is a blob or metadata repository exactly where `wrapped` is."""
-    bases = [
-        mixin
-        for mixin, nature in ((blob, BlobRepository), (metadata, MetadataRepository))
-        if isinstance(wrapped, nature)
-    ]
-    if not bases:
-        return wrapper
-    return bases[0] if len(bases) == 1 else type(wrapper.__name__, tuple(bases), {"__module__": wrapper.__module__})
+    natures = ((blob, BlobRepository), (metadata, MetadataRepository))
+    return _mixed(wrapper, tuple(mixin for mixin, nature in natures if isinstance(wrapped, nature)))
+
+
+@lru_cache
+def _mixed(wrapper: type[Repository], mixins: tuple[type, ...]) -> type:
+    if len(mixins) < 2:
+        return mixins[0] if mixins else wrapper
+    return type(wrapper.__name__, mixins, {"__module__": wrapper.__module__})
+
+
+def _written_class(wrapper: type[Repository], repo: Repository) -> type[Repository]:
+    """Return the class by which a copy of `repo` is made: its own if somebody wrote it, else `wrapper`."""
+    return wrapper if type(repo).__module__ == wrapper.__module__ else type(repo)
 
 
 class MapRepository(Combinator):
@@ -227,7 +234,7 @@ class MapRepository(Combinator):
         self.allow_deletes = allow_deletes
 
     def __reduce__(self) -> Any:
-        return (MapRepository, (self.base, self.func, self.filt, self.allow_deletes))
+        return (_written_class(MapRepository, self), (self.base, self.func, self.filt, self.allow_deletes))
 
     @property
     def children(self) -> tuple[Child, ...]:
@@ -244,12 +251,23 @@ class MapRepository(Combinator):
         return cast(Set[str], answers[0])
 
     async def narrow(self, keys: Set[str]) -> Set[str]:
-        """Keep the jobs for which `filt` holds."""
-        return keys if self.filt is None else {key for key in keys if await _call(self.filt, key)}
+        """Keep the jobs for which `filt` holds, and what is no job."""
+        if self.filt is None:
+            return keys
+        accepts = self.job_ids.accepts
+        jobs = [key for key in keys if accepts(key)]
+        kept = await _call_each(self.filt, jobs)
+        return {*(job for job, keep in zip(jobs, kept, strict=True) if keep), *(keys - set(jobs))}
 
     async def contains(self, item: str) -> bool:
         """Tell whether the job passes `filt` and is in `base`."""
+        if not self.job_ids.accepts(item):
+            return False
         return (self.filt is None or bool(await _call(self.filt, item))) and await self.base.contains(item)
+
+    async def present(self, jobs: Collection[str]) -> set[str]:
+        """Return those of `jobs` that pass `filt` and are in `base`."""
+        return set(await self.narrow(await self.base.present(jobs)))
 
     async def info(self, job: str) -> Any:
         """Return base's info passed through `func`; also for a job that `filt` rejects."""
@@ -258,21 +276,31 @@ class MapRepository(Combinator):
     async def info_all(self) -> dict[str, Any]:
         """Return base's infos passed through `func`, of the jobs that `filt` keeps."""
         infos = await self.base.info_all()
-        kept = await self.narrow(infos.keys())
-        return {job: await _call(self.func, info) for job, info in infos.items() if job in kept}
+        kept = await self.narrow(set(infos))
+        jobs = [job for job in infos if job in kept]
+        return dict(zip(jobs, await _call_each(self.func, [infos[job] for job in jobs]), strict=True))
 
     async def items(self) -> Mapping[str, Any]:
-        """Return as info_all, but a record that cannot be read as its error."""
+        """Return as info_all, but a record that cannot be read, or that `func` cannot take, as its error."""
         infos = await self.base.items()
-        kept = await self.narrow(infos.keys())
-        return {
-            job: info if isinstance(info, Exception) else await _call(self.func, info)
-            for job, info in infos.items()
-            if job in kept
-        }
+
+        async def mapped(job: str) -> Any:
+            info = infos[job]
+            if isinstance(info, CorruptRecordError):
+                return info
+            try:
+                return await _call(self.func, info)
+            except Exception as error:
+                return CorruptRecordError(repr(self), job, f"its function raised {type(error).__name__}: {error}")
+
+        kept = await self.narrow(set(infos))
+        jobs = [job for job in infos if job in kept]
+        mapped_infos = await map_bounded(mapped, jobs, inline=not iscoroutinefunction(self.func))
+        return dict(zip(jobs, mapped_infos, strict=True))
 
     async def delete(self, job: str) -> None:
         """Delete the job from `base` if that is allowed; else do nothing."""
+        self.job_ids.check(job)
         if self.allow_deletes:
             await self.base.delete(job)
 
@@ -283,6 +311,10 @@ class MapRepository(Combinator):
 async def _call(func: Callable[..., Any], argument: Any) -> Any:
     result = func(argument)
     return await result if isawaitable(result) else result
+
+
+async def _call_each(func: Callable[..., Any], arguments: Collection[Any]) -> list[Any]:
+    return await map_bounded(lambda argument: _call(func, argument), arguments, inline=not iscoroutinefunction(func))
 
 
 class _MapBlob(MapRepository, BlobRepository):
@@ -311,7 +343,7 @@ class RelatedItemRepository(Combinator):
         kind = cls
         if cls is RelatedItemRepository:
             kind = _class_like(cls, base_repository, _RelatedBlob, _RelatedMetadata)
-        return cast(RelatedItemRepository, object.__new__(kind))
+        return object.__new__(kind)
 
     def __init__(
         self,
@@ -327,7 +359,7 @@ class RelatedItemRepository(Combinator):
 
     def __reduce__(self) -> Any:
         arguments = (self.base_repository, self.translator_repository, self.allow_deletes, self.prefetch_lookup)
-        return (RelatedItemRepository, arguments)
+        return (_written_class(RelatedItemRepository, self), arguments)
 
     @property
     def children(self) -> tuple[Child, ...]:
@@ -345,11 +377,28 @@ class RelatedItemRepository(Combinator):
         base, lookup = answers
         if not self.prefetch_lookup:
             return cast(Set[str], lookup)
+        rule = self.base_repository.job_ids
+        if not rule.accepts_all(base):
+            base = {key for key in base if rule.accepts(key)}
         return {job for job, key in lookup.items() if isinstance(key, str) and key in base}
 
     async def narrow(self, keys: Set[str]) -> Set[str]:
         """Ask for the translations one by one where they are not prefetched."""
-        return keys if self.prefetch_lookup else {key for key in keys if await self.contains(key)}
+        return keys if self.prefetch_lookup else await self.present(keys)
+
+    async def present(self, jobs: Collection[str]) -> set[str]:
+        """Return those of `jobs` that have a translation which the base holds."""
+
+        async def translate(job: str) -> str | None:
+            try:
+                return await self.translate(job)
+            except CorruptRecordError:
+                return None  # as in a listing; info() says what is wrong
+
+        jobs = [job for job in jobs if self.job_ids.accepts(job)]
+        keys = await map_bounded(translate, jobs, inline=self.translator_repository.inline)
+        there = await self.base_repository.present({key for key in keys if key is not None})
+        return {job for job, key in zip(jobs, keys, strict=True) if key in there}
 
     def lookups(self, job: str, answers: Sequence[Any]) -> list[tuple[int, str]]:
         """Name the translation, and then what it leads to."""
@@ -359,22 +408,26 @@ class RelatedItemRepository(Combinator):
 
     async def translate(self, job: str) -> str | None:
         """Return the base's key for `job`, or None if there is none."""
-        key = await self.translator_repository.info(job)
+        self.job_ids.check(job)
+        try:
+            key = await self.translator_repository.info(job)
+        except LookupError:
+            return None  # the translator translates, too, or needs what the job's record does not have
         return key if self.base_repository.job_ids.accepts(key) else None
 
     async def require(self, job: str) -> str:
         """Return the base's key for `job`.
 
-        :raises LookupError: if there is none.
+        :raises NotFoundError: if there is none; it is a LookupError.
         """
         key = await self.translate(job)
         if key is None:
-            raise LookupError(job)
+            raise NotFoundError(f"job {job!r} has no translation in {self.translator_repository!r}")
         return key
 
     async def contains(self, item: str) -> bool:
         """Tell whether the job has a translation and the base holds it."""
-        key = await self.translate(item)
+        key = await self.translate(item) if self.job_ids.accepts(item) else None
         return key is not None and await self.base_repository.contains(key)
 
     async def info(self, job: str) -> Any:
@@ -386,6 +439,7 @@ class RelatedItemRepository(Combinator):
 
     async def delete(self, job: str) -> None:
         """Delete the translated job from the base if that is allowed; else do nothing."""
+        self.job_ids.check(job)
         if self.allow_deletes and (key := await self.translate(job)) is not None:
             await self.base_repository.delete(key)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from ..localfs import Draft, call, in_thread, open_regular, put_bytes, read_rest
+from ..errors import BackendError
+from ..localfs import Draft, in_thread, open_regular, put_bytes, read_rest
 from ..streams import AReadText, AWriteText
 
 __all__ = ["FileReader", "FileTextReader", "FileTextWriter", "FileWriter"]
@@ -26,13 +28,14 @@ class FileReader:
     :param inline: whether it lies on a local file system.
     """
 
-    __slots__ = ("_content", "_descriptor", "_inline", "path")
+    __slots__ = ("_content", "_descriptor", "_inline", "_size", "path")
 
     def __init__(self, path: str, inline: bool) -> None:
         self.path = path
         self._inline = inline
         self._descriptor = -1
-        #: What is left of a small file, which is read when it is opened; None for a large one, or one not open.
+        self._size = 0
+        #: What is left of a small file, which is read when it is opened; None for a large one.
         self._content: io.BytesIO | None = None
 
     async def open(self) -> Self:
@@ -45,9 +48,9 @@ class FileReader:
         return self
 
     def _load(self) -> None:
-        descriptor = open_regular(self.path)
+        descriptor, size = open_regular(self.path)
+        self._size = size
         try:
-            size = os.fstat(descriptor).st_size
             if size > SMALL:
                 self._descriptor, descriptor = descriptor, -1
                 return
@@ -69,15 +72,22 @@ class FileReader:
         if self._descriptor < 0:
             raise ValueError(f"read of closed file {self.path}")
         limit = -1 if n is None or n < 0 else n
-        inline = self._inline and 0 <= limit <= INLINE_BYTES
-        return await call(inline, read_rest, self._descriptor, limit)
+        if self._inline and 0 <= limit <= INLINE_BYTES:
+            return read_rest(self._descriptor, limit)
+        # The thread has a descriptor of its own: this one may be closed, and its number reused, meanwhile.
+        own = os.dup(self._descriptor)
+        size = self._size if limit < 0 else min(self._size, limit)
+        return await in_thread(_read_and_close, own, limit, size=size)
 
     async def close(self) -> None:
         """Close the file."""
         self._content = None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            if self._inline:
+                os.close(descriptor)
+            else:
+                await in_thread(os.close, descriptor)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.open().__await__()
@@ -98,22 +108,36 @@ class FileReader:
 class FileWriter:
     """A file replaced as a whole: it appears, complete, when the stream is closed without an exception.
 
-    Little content is kept in memory and put in place in one go; more goes to an unnamed or temporary file in the same
-    directory, which a reader never sees and a crash leaves to be swept.
+    Little content is kept in memory and put in place in one go; more goes to an unnamed or temporary file in
+    the same directory, which a reader never sees and a crash leaves to be swept.
 
     :param path: the file.
     :param inline: whether it lies on a local file system.
     """
 
-    __slots__ = ("_blocks", "_closed", "_draft", "_inline", "_size", "path")
+    __slots__ = (
+        "_abandoned",
+        "_blocks",
+        "_closed",
+        "_draft",
+        "_failure",
+        "_inline",
+        "_size",
+        "_total",
+        "_turn",
+        "path",
+    )
 
     def __init__(self, path: str, inline: bool) -> None:
         self.path = path
         self._inline = inline
         self._blocks: list[bytes] = []
-        self._size = 0
+        self._size = self._total = 0
         self._draft: Draft | None = None
-        self._closed = False
+        self._closed = self._abandoned = False
+        self._failure: BaseException | None = None
+        #: Held by the thread that is writing to the draft, if there is one.
+        self._turn = Lock()
 
     async def open(self) -> Self:
         """Return the stream: nothing is opened before there is something to write."""
@@ -126,10 +150,35 @@ class FileWriter:
         """
         if self._closed:
             raise ValueError(f"write to closed file {self.path}")
-        self._blocks.append(bytes(data))
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
+        self._blocks.append(data)
         self._size += len(data)
         if self._size > INLINE_BYTES:
-            await in_thread(self._spill)
+            self._total += self._size
+            try:
+                await in_thread(self._in_turn, self._spill, size=self._size)
+            except BaseException as error:
+                await self._abandon(error)
+                raise
+
+    def _in_turn(self, step: Callable[[], None]) -> None:
+        """Take a step, unless the file is abandoned; the last of this thread and who abandons cleans up."""
+        try:
+            with self._turn:
+                if not self._abandoned:
+                    step()
+        finally:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._abandoned and self._turn.acquire(blocking=False):
+            try:
+                draft, self._draft = self._draft, None
+                if draft is not None:
+                    draft.abandon()
+            finally:
+                self._turn.release()
 
     def _spill(self) -> None:
         """Move what is in memory to the draft."""
@@ -139,33 +188,45 @@ class FileWriter:
         self._draft.write(b"".join(blocks))
 
     def _publish(self) -> None:
-        if self._draft is None:
+        if self._draft is None and self._inline:
             put_bytes(self.path, b"".join(self._blocks))
             return
         self._spill()
-        draft, self._draft = self._draft, None
-        draft.publish()
+        draft = self._draft
+        if draft is not None and not self._abandoned:
+            self._draft = None
+            draft.publish()
 
     async def close(self) -> None:
-        """Put the file in place, complete."""
+        """Put the file in place, complete; what a failed write left incomplete, never.
+
+        :raises OSError: if a write has failed.
+        """
+        if self._failure is not None:
+            raise self._failure
         if self._closed:
             return
         self._closed = True
+        if self._inline and self._draft is None:
+            self._publish()
+            return
         try:
-            if self._inline and self._draft is None:
-                self._publish()
-            else:
-                await in_thread(self._publish)
+            await in_thread(self._in_turn, self._publish, size=self._total + self._size)
         except BaseException:
-            self._abandon()
+            await self._abandon()
             raise
 
-    def _abandon(self) -> None:
-        self._closed = True
+    async def _abandon(self, failure: BaseException | None = None) -> None:
+        self._closed = self._abandoned = True
+        self._failure = failure
         self._blocks.clear()
-        draft, self._draft = self._draft, None
-        if draft is not None:
-            draft.abandon()
+        if self._draft is None or self._inline:
+            self._clean_up()
+            return
+        try:
+            await in_thread(self._clean_up)
+        except BackendError:
+            pass  # the error that led here says more; what is left is swept at the next start
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.open().__await__()
@@ -179,11 +240,18 @@ class FileWriter:
         if kind is None:
             await self.close()
         else:
-            self._abandon()
+            await self._abandon()
 
     def __del__(self) -> None:
         if self._draft is not None:
             self._draft.abandon()
+
+
+def _read_and_close(descriptor: int, limit: int) -> bytes:
+    try:
+        return read_rest(descriptor, limit)
+    finally:
+        os.close(descriptor)
 
 
 class FileTextReader(AReadText):

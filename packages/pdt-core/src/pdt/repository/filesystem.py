@@ -14,7 +14,7 @@ from typing import Any
 from .. import localfs
 from ..errors import InvalidJobIdError
 from ..localfs import call
-from .base import BlobRepository, Mode, Repository, check_mode, job_getter
+from .base import BlobRepository, Mode, Opening, Repository, check_mode, job_getter
 from .filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
 
 __all__ = ["DirectoryRepository", "FileRepository", "FileRepositoryBase"]
@@ -31,18 +31,18 @@ class FileRepositoryBase(Repository):
     :param case_insensitive: whether the extension is recognised in any case.
     """
 
-    def __init__(
-        self, basedir: str | os.PathLike[str], extension: str = "", case_insensitive: bool = False
-    ) -> None:
+    def __init__(self, basedir: str | os.PathLike[str], extension: str = "", case_insensitive: bool = False) -> None:
         if "/" in extension or "\0" in extension:
             raise ValueError(f"extension {extension!r} contains a character that no file name can")
-        self.basedir = Path(basedir)
+        self.basedir = Path(os.path.abspath(basedir))
         self.extension = extension
         self.case_insensitive = case_insensitive
         self._directory = os.fspath(self.basedir)
         self._prefix = os.path.join(self._directory, "")
         self._swept = False
         self._rule = self.job_ids
+        #: Whether every job id that the rule accepts makes a file name.
+        self._is_plain = set("/\0").isdisjoint(self.CHARSET) and "." not in self.CHARSET_START_END
 
     @cached_property
     def inline(self) -> bool:  # type: ignore[override]
@@ -58,41 +58,73 @@ class FileRepositoryBase(Repository):
 
     def _path(self, job: str) -> str:
         """Return where `job` is or would be; never outside the directory."""
+        if self._is_plain and self._rule.accepts(job):
+            return f"{self._prefix}{job}{self.extension}"
         self._rule.check(job)
         name = job + self.extension
-        if "/" in name or "\0" in name or name in (".", ".."):
+        if "/" in name or "\0" in name or _is_reserved(name):
             raise InvalidJobIdError(job, "it cannot be a file name")
-        path = self._prefix + name
-        return self._other_case(job, path) if self.case_insensitive else path
+        return self._prefix + name
 
-    def _other_case(self, job: str, path: str) -> str:
-        """Return the entry of `job` whose extension is spelt in another case, where that is the one there is."""
-        if os.path.lexists(path) or not os.path.isdir(self._directory):
+    def _accepts(self, job: str) -> bool:
+        """Tell whether `job` may have an entry."""
+        if self._is_plain:
+            return self._rule.accepts(job)
+        try:
+            self._path(job)
+        except InvalidJobIdError:
+            return False
+        return True
+
+    def _find(self, job: str) -> str:
+        """Return where `job` is, or would be."""
+        path = self._path(job)
+        if not self.case_insensitive or self._holds(path):
             return path
-        wanted = self.extension.lower()
-        for name in os.listdir(self._directory):
-            if name.startswith(job) and name[len(job) :].lower() == wanted:
-                return self._prefix + name
-        return path
+        return next(filter(self._holds, self._spellings(job)), path)
 
-    def _list(self) -> set[str]:
+    def _spellings(self, job: str) -> list[str]:
+        """Return the entries of `job`, whatever the case of their extension."""
+        wanted, start = self.extension.lower(), len(job)
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return []
+        found = [name for name in names if name.startswith(job) and name[start:].lower() == wanted]
+        return [self._prefix + name for name in sorted(found)]
+
+    def _names(self) -> list[str]:
+        """Return the names of the entries that may be jobs."""
         accepts = self._accepts_entry
         with os.scandir(self._directory) as entries:
-            names = [entry.name for entry in filter(accepts, entries)]
-        hidden = [name for name in names if name.startswith(localfs.TEMPORARY_PREFIX)]
+            try:
+                return [entry.name for entry in filter(accepts, entries)]
+            except OSError:
+                pass  # one of them cannot be looked at, such as a link that leads to itself
+        with os.scandir(self._directory) as entries:
+            return [entry.name for entry in entries if _succeeds(accepts, entry)]
+
+    def _list(self) -> set[str]:
+        names = self._names()
+        text = "\n".join(["", *names, ""])
+        hidden: list[str] = []
+        if f"\n{localfs.TEMPORARY_PREFIX}" in text:
+            hidden = [name for name in names if name.startswith(localfs.TEMPORARY_PREFIX)]
         if not self._swept:
             self._swept = True
             localfs.sweep_temporaries(self._directory, hidden)
-        keys = self._without_extension(names)
+        keys = self._without_extension(names, text)
         return keys.difference(hidden) if hidden else keys
 
-    def _without_extension(self, names: list[str]) -> set[str]:
-        if not self.extension:
-            return set(names)
+    def _without_extension(self, names: list[str], text: str) -> set[str]:
+        """Return the keys of `names`; `text` is the same, each between line ends, which is quicker to cut."""
         extension, cut = self.extension, -len(self.extension)
+        if not extension:
+            return set(names)
         if self.case_insensitive:
-            extension = extension.lower()
-            return {name[:cut] for name in names if name.lower().endswith(extension)}
+            return {name[:cut] for name in names if name[cut:].lower() == extension.lower()}
+        if text.count("\n") - 1 == len(names) == text.count(f"{extension}\n"):
+            return set(text.replace(f"{extension}\n", "\n").split("\n")[1:-1])
         return {name[:cut] for name in names if name.endswith(extension)}
 
     async def keys(self) -> Set[str]:
@@ -106,18 +138,19 @@ class FileRepositoryBase(Repository):
 
     async def contains(self, item: str) -> bool:
         """Tell whether the job has an entry."""
-        if not self.job_ids.accepts(item):
-            return False
-        return await call(self.inline, self._holds, self._path(item))
+        return self._accepts(item) and await call(self.inline, self._has, item)
+
+    def _has(self, job: str) -> bool:
+        return self._holds(self._find(job))
 
     async def present(self, jobs: Collection[str]) -> set[str]:
         """Return those of `jobs` that have an entry."""
-        accepts = self.job_ids.accepts
+        return await call(self.inline, self._present, [job for job in jobs if self._accepts(job)])
 
-        def look() -> set[str]:
-            return {job for job in jobs if accepts(job) and self._holds(self._path(job))}
-
-        return await call(self.inline, look)
+    def _present(self, jobs: list[str]) -> set[str]:
+        if self.case_insensitive and len(jobs) > 1:
+            return self._list().intersection(jobs)
+        return set(filter(self._has, jobs))
 
     async def validate(self) -> None:
         """Make the directory if it is missing.
@@ -136,18 +169,36 @@ class FileRepositoryBase(Repository):
 
         :raises InvalidJobIdError: if `job` is not a valid job id.
         """
-        return Path(self._path(job))
+        return Path(self._find(job))
 
     async def info(self, job: str) -> Any:
         """Return the local path as text."""
-        return self._path(job)
+        path = self._path(job)
+        return await call(self.inline, self._find, job) if self.case_insensitive else path
 
     async def info_all(self) -> dict[str, Any]:
         """Return the path of every job."""
-        return {job: self._path(job) async for job in self}
+        jobs = [job async for job in self]
+        if not self.case_insensitive:
+            return {job: self._path(job) for job in jobs}
+        spelt = await call(self.inline, self._spelt)
+        return {job: spelt.get(job, self._path(job)) for job in jobs}
+
+    def _spelt(self) -> dict[str, str]:
+        """Return the path of every key; where its extension is spelt in several ways, as it is spelt here."""
+        paths: dict[str, str] = {}
+        for name in sorted(self._names()):
+            cut = len(name) - len(self.extension)
+            key, extension = name[:cut], name[cut:]
+            if extension == self.extension or (extension.lower() == self.extension.lower() and key not in paths):
+                paths[key] = self._prefix + name
+        return paths
 
     def stamp(self) -> Hashable | None:
-        """Return the directory's identity and time of change, once that is old enough to be trusted."""
+        """Return the directory's identity and time of change, once that is old enough to be trusted.
+
+        What becomes of the target of a link elsewhere does not change it.
+        """
         if not self.inline:
             return None
         state = os.stat(self._directory)
@@ -191,18 +242,28 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         stream = _STREAMS.get(mode)
         if stream is None:
             check_mode(mode)
-        return stream(self._path(job), self.inline)  # type: ignore[misc]
+            raise AssertionError(mode)
+        path = self._path(job)
+        if not self.case_insensitive:
+            return stream(path, self.inline)
+
+        async def open_as_it_is_spelt() -> Any:
+            return await stream(await call(self.inline, self._find, job), self.inline)
+
+        return Opening(open_as_it_is_spelt)
 
     async def delete(self, job: str) -> None:
         """Remove the job's file; nothing happens if it is absent."""
-        await call(self.inline, self._delete, self._path(job))
+        self._path(job)
+        await call(self.inline, self._delete, job)
 
-    @staticmethod
-    def _delete(path: str) -> None:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass  # deleting what is absent is no error
+    def _delete(self, job: str) -> None:
+        for path in self._spellings(job) if self.case_insensitive else [self._path(job)]:
+            try:
+                if self._holds(path) or os.path.islink(path):
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass  # deleting what is absent is no error
 
 
 class DirectoryRepository(FileRepositoryBase):
@@ -228,10 +289,13 @@ class DirectoryRepository(FileRepositoryBase):
     @job_getter
     async def mkdir(self, job: str) -> None:
         """Make the job's directory; nothing happens if it is there."""
-        await call(self.inline, self._mkdir, self._path(job))
+        self._path(job)
+        await call(self.inline, self._mkdir, job)
 
-    @staticmethod
-    def _mkdir(path: str) -> None:
+    def _mkdir(self, job: str) -> None:
+        path = self._path(job)
+        if self.case_insensitive and any(map(os.path.isdir, self._spellings(job))):
+            return
         try:
             os.mkdir(path)
         except FileExistsError:
@@ -240,14 +304,18 @@ class DirectoryRepository(FileRepositoryBase):
 
     async def delete(self, job: str) -> None:
         """Remove the job's directory with all that is in it; nothing happens if it is absent."""
-        await call(self.inline, self._delete, self._path(job))
+        self._path(job)
+        await call(self.inline, self._delete, job)
 
-    @staticmethod
-    def _delete(path: str) -> None:
-        if os.path.islink(path):
-            os.unlink(path)
-        elif os.path.lexists(path):
-            shutil.rmtree(path)
+    def _delete(self, job: str) -> None:
+        for path in self._spellings(job) if self.case_insensitive else [self._path(job)]:
+            if os.path.islink(path):
+                os.unlink(path)
+            while os.path.isdir(path):
+                try:
+                    shutil.rmtree(path)
+                except FileNotFoundError:
+                    continue  # another process removes it as well
 
 
 _STREAMS: dict[str, Callable[[str, bool], Any]] = {
@@ -258,6 +326,23 @@ _STREAMS: dict[str, Callable[[str, bool], Any]] = {
 }
 
 
+def _is_reserved(name: str) -> bool:
+    return name in (".", "..") or name.startswith(localfs.TEMPORARY_PREFIX)
+
+
+def _succeeds(accepts: Callable[[os.DirEntry[str]], bool], entry: os.DirEntry[str]) -> bool:
+    try:
+        return accepts(entry)
+    except OSError:
+        return False
+
+
 def _is_empty(path: str) -> bool:
-    with os.scandir(path) as entries:
-        return next(entries, None) is None
+    """Tell whether a directory has no entries; one that may not be looked into is held to have some."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True
+    except PermissionError:
+        return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from typing import Any
 
 from ..concurrency import map_bounded
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, CorruptRecordError
 from ..job import JobIdRule
 from .base import BlobRepository, Child, Mode, Opening, Repository
 from .combinators import Combinator
@@ -43,10 +43,13 @@ class GroupRepository(Combinator):
         return JobIdRule.of(self.CHARSET, self.CHARSET_START_END)
 
     def combine(self, answers: Sequence[Any]) -> Set[str]:
-        """Return the groups of which no member is missing."""
+        """Return the groups of which no member is missing.
+
+        :raises CorruptRecordError: if the group of a member cannot be read: it may be missing from any.
+        """
         source, groups = answers
-        named = {group for group in groups.values() if isinstance(group, str)}
-        return named.difference(group for member, group in _named(groups) if member not in source)
+        named = _named(groups)
+        return {group for _, group in named}.difference(group for member, group in named if member not in source)
 
     def lookups(self, job: str, answers: Sequence[Any]) -> list[tuple[int, str]]:
         """Name the group's members, those that are missing first."""
@@ -60,12 +63,17 @@ class GroupRepository(Combinator):
 
     async def contains(self, item: str) -> bool:
         """Tell whether the group has members and `source` holds them all."""
-        members = await self.members(item)
-        return bool(members) and len(await self.source.present(members)) == len(members)
+        return bool(await self.present([item]))
+
+    async def present(self, jobs: Collection[str]) -> set[str]:
+        """Return those of `jobs` that are groups of which `source` holds every member."""
+        wanted = {job for job in jobs if self.job_ids.accepts(job)}
+        groups = {member: group for member, group in _named(await self.by.items()) if group in wanted}
+        return set(self.combine((await self.source.present(groups), groups)))
 
     async def info(self, job: str) -> dict[str, Any]:
         """Return the info of every member of the group."""
-        members = await self.members(job)
+        members = await self.members(self.job_ids.check(job))
         infos = await map_bounded(self.source.info, members, inline=self.source.inline)
         return dict(zip(members, infos, strict=True))
 
@@ -76,11 +84,12 @@ class GroupRepository(Combinator):
         """
         if not isinstance(self.source, BlobRepository):
             raise TypeError(f"{self.source!r} has no blobs to open; use info({group!r})")
-        for member in await self.members(group):
+        for member in await self.members(self.job_ids.check(group)):
             yield member, self.source.open(member, mode)
 
     async def delete(self, job: str) -> None:
         """Delete the group's members from `source` if that is allowed; else do nothing."""
+        self.job_ids.check(job)
         if self.allow_deletes:
             await map_bounded(self.source.delete, await self.members(job), inline=self.source.inline)
 
@@ -89,4 +98,11 @@ class GroupRepository(Combinator):
 
 
 def _named(groups: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return each member that has a group, and the group.
+
+    :raises CorruptRecordError: if the group of a member cannot be read.
+    """
+    for group in groups.values():
+        if isinstance(group, CorruptRecordError):
+            raise group
     return [(member, group) for member, group in groups.items() if isinstance(group, str)]

@@ -27,11 +27,12 @@ class _InProcessRepository(Repository):
 
     async def contains(self, item: str) -> bool:
         """Tell whether the job is there."""
-        return item in self.data
+        return self.job_ids.accepts(item) and item in self.data
 
     async def present(self, jobs: Collection[str]) -> set[str]:
         """Return those of `jobs` that are there."""
-        return {job for job in jobs if job in self.data}
+        accepts = self.job_ids.accepts
+        return {job for job in jobs if accepts(job) and job in self.data}
 
     async def keys(self) -> Set[str]:
         """Return every key."""
@@ -96,7 +97,12 @@ class InProcessBlobStream:
         self._buffer = io.BytesIO(b"" if self._writes else repo.data[job])
 
     async def read(self, n: int | None = None) -> bytes:
-        """Return up to `n` bytes, or the rest of the stream."""
+        """Return up to `n` bytes, or the rest of the stream.
+
+        :raises io.UnsupportedOperation: if the stream was opened for writing.
+        """
+        if self._writes:
+            raise io.UnsupportedOperation(f"{self.job!r} was opened for writing")
         return self._buffer.read(n)
 
     async def write(self, data: bytes) -> None:

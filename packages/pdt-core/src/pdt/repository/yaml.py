@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from errno import EACCES, EIO, EPERM
 from functools import lru_cache
 from typing import Any
 
 from ..concurrency import map_bounded
 from ..errors import CorruptRecordError, InvalidJobIdError
 from ..localfs import call, put_bytes, read_bytes
+from ..plain import plain
 from .base import BlobRepository, MetadataRepository
 from .filesystem import FileRepository
+from .flat_yaml import dump_flat_yaml
 
 __all__ = ["YamlMetadataFileRepository", "YamlMetadataRepository", "dump_yaml", "load_yaml"]
 
 #: Bytes that a record may have: they are loaded whole.
 RECORD_LIMIT = 16 * 1024 * 1024
+#: Collections within collections that a record may have.
+DEEPEST = 200
+#: Values that a record with aliases may have, each alias counted as what it repeats.
+MOST_VALUES = 1_000_000
+#: A file that one may not, or cannot, read: its job is blocked, and others go on.
+UNREADABLE = frozenset({EACCES, EPERM, EIO})
 
 
 @lru_cache
@@ -35,15 +44,15 @@ def dump_yaml(data: Any) -> str:
 
     :raises TypeError: if it contains something that YAML's core types cannot express, or itself.
     """
+    flat = dump_flat_yaml(data)
+    if flat is not None:
+        return flat
     import yaml
 
     try:
-        return yaml.dump(data, Dumper=_dialect()[1], allow_unicode=True)
-    except yaml.representer.RepresenterError as error:
-        what = type(error.args[-1]).__name__
-        raise TypeError(f"{what} cannot be stored: a record is made of plain data (text, numbers, lists, ...)") from error
-    except RecursionError:
-        raise TypeError("this value cannot be stored: it contains itself, or is nested too deeply") from None
+        return yaml.dump(plain(data), Dumper=_dialect()[1], allow_unicode=True, sort_keys=False)
+    except ValueError as error:  # half a surrogate pair, or a number of thousands of digits
+        raise TypeError(f"this value cannot be stored as YAML: {error}") from None
 
 
 def load_yaml(text: bytes, store: str, job: str) -> Any:
@@ -57,15 +66,67 @@ def load_yaml(text: bytes, store: str, job: str) -> Any:
     if len(text) > RECORD_LIMIT:
         raise CorruptRecordError(store, job, f"it has more than {RECORD_LIMIT} bytes")
     try:
-        return yaml.load(text, Loader=_dialect()[0])  # noqa: S506  a safe loader
+        return _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise CorruptRecordError(store, job, f"{where}{error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise CorruptRecordError(store, job, " ".join(str(error).split())) from error
     except RecursionError:
         raise CorruptRecordError(store, job, "it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise CorruptRecordError(store, job, " ".join(str(error).split())) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise CorruptRecordError(store, job, f"a value does not fit its tag: {error}") from error
+
+
+def _load(text: bytes) -> Any:
+    # Each level takes a bracket, or one or two of them a column of some line.
+    if text.count(b"[") + text.count(b"{") + 2 * max(map(len, text.split(b"\n"))) > DEEPEST:
+        _check_depth(text)
+    loader = _dialect()[0](text)
+    try:
+        node = loader.get_single_node()
+        if b"*" in text:
+            _count(node, {})
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_depth(text: bytes) -> None:
+    """Refuse what is nested so deeply that the loader, which is written in C, would overflow its stack.
+
+    :raises ValueError: if it is.
+    """
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, _dialect()[0]):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise ValueError("it is nested too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _count(node: Any, known: dict[Any, int]) -> int:
+    """Return how many values a node stands for, each alias counted as what it repeats.
+
+    :raises ValueError: if it repeats itself, or they are so many that they can only be meant to do harm.
+    """
+    if node is None or isinstance(node.value, str):
+        return 1
+    count = known.get(node)
+    if count == 0:
+        raise ValueError("it contains itself")
+    if count is None:
+        known[node] = 0
+        parts = node.value if node.id == "sequence" else (part for pair in node.value for part in pair)
+        count = known[node] = 1 + sum(_count(part, known) for part in parts)
+        if count > MOST_VALUES:
+            raise ValueError(f"with its aliases it has more than {MOST_VALUES} values")
+    return count
 
 
 class YamlMetadataRepository(BlobRepository, MetadataRepository):
@@ -113,6 +174,10 @@ class YamlMetadataRepository(BlobRepository, MetadataRepository):
                 return await self.info(job)
             except CorruptRecordError as error:
                 return error
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise
+                return CorruptRecordError(repr(self), job, f"it cannot be read: {error.strerror}")
 
         jobs = [job async for job in self]
         return dict(zip(jobs, await map_bounded(load, jobs, inline=self.inline), strict=True))

@@ -19,54 +19,71 @@ class ResourceManager:
     def __init__(self, quota: Resources) -> None:
         self.quota = quota
         self._sources: list[Callable[[], Awaitable[Resources]]] = []
-        self._held = Resources.zero()
-        self._reported: Resources | None = None
+        #: What is in use, or None where the registered callbacks have to be asked.
+        self._used: Resources | None = None
+        #: Grows whenever what the callbacks are reporting just now may be out of date.
+        self._age = 0
 
     def register(self, func: Callable[[], Awaitable[Resources]]) -> None:
         """Add a callback that reports what is in use; the sum of all of them is the usage at the start."""
         self._sources.append(func)
 
     async def flush(self) -> None:
-        """Forget what was reserved; the next call asks the registered callbacks anew."""
-        self._reported = None
-        self._held = Resources.zero()
-
-    async def _load(self) -> Resources:
-        """Return what the registered callbacks report, asking them if nobody has since the last flush."""
-        if self._reported is None:
-            reported = Resources.zero()
-            for source in self._sources:
-                load = await source()
-                reported += replace(load, launches=load.launches or 0)
-            self._reported = reported
-        return self._reported
+        """Forget what is in use; the next call asks the registered callbacks anew."""
+        self._used = None
+        self._age += 1
 
     async def usage(self) -> Resources:
         """Return what is in use now."""
-        return await self._load() + self._held
+        while self._used is None:
+            age, used = self._age, Resources.zero()
+            for source in self._sources:
+                load = await source()
+                used += replace(load, launches=load.launches or 0)
+            # Whoever asked at the same time may have got the answer first, and added to it.
+            if self._used is None and age == self._age:
+                self._used = used
+        return self._used
 
     def can_ever_fit(self, request: Resources) -> ResourceType | None:
         """Return the resource of which `request` alone exceeds the quota, or None if it would fit when nothing runs."""
         return _demand(request).excess(self.quota)
 
     async def reserve(self, request: Resources) -> ResourceType | None:
-        """Reserve `request` and return None; or do nothing and return the resource that would be over the quota."""
+        """Reserve `request` and return None; or do nothing and return the resource that would be over the quota.
+
+        :raises ValueError: if `request` is negative in anything.
+        """
         request = _demand(request)
-        reported = await self._load()
-        # Nothing is awaited between this comparison and the reservation: it is one critical section.
-        limiting = (reported + self._held + request).excess(self.quota)
+        # Nothing is awaited between the comparison and the reservation: it is one critical section.
+        used = await self.usage() + request
+        limiting = used.excess(self.quota)
         if limiting is None:
-            self._held += request
+            self._used = used
         return limiting
 
     async def relinquish(self, request: Resources) -> None:
-        """Give `request` back; giving back more than is reserved leaves nothing reserved."""
-        await self._load()
-        held = self._held - _demand(request)
-        nothing = Resources.zero()
-        self._held = Resources(max(held.cpu, nothing.cpu), max(held.mem, nothing.mem), max(held.launches or 0, 0))
+        """Give `request` back; giving back more than is in use leaves nothing in use.
+
+        :raises ValueError: if `request` is negative in anything.
+        """
+        request = _demand(request)
+        if self._used is None:
+            # The callbacks will not report it any more; those that are just being asked may have, so they are again.
+            self._age += 1
+            return
+        left = self._used - request
+        zero = Resources.zero()
+        self._used = Resources(max(left.cpu, zero.cpu), max(left.mem, zero.mem), max(left.launches or 0, 0))
 
 
 def _demand(request: Resources) -> Resources:
-    """Return a request that names no launches as one that counts one."""
-    return replace(request, launches=1) if request.launches is None else request
+    """Return a request; one that names no launches counts as one.
+
+    :raises ValueError: if it is negative in anything.
+    """
+    if request.launches is None:
+        request = replace(request, launches=1)
+    if request.cpu < 0 or request.mem < 0 or (request.launches or 0) < 0:
+        raise ValueError(f"{request} cannot be reserved: it is negative")
+    return request

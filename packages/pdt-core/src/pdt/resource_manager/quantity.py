@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 
-__all__ = ["parse_quantity"]
+__all__ = ["EXACT", "parse_quantity"]
+
+#: Arithmetic that does not depend on what a program has set for its own, and never rounds unnoticed.
+EXACT = Context(prec=100, traps=[Inexact])
 
 _FORM = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][+-]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]))?", re.ASCII)
 _SCALE = {
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"], 1)},
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(["n", "u", "m", "", "k", "M", "G", "T", "P", "E"], -3)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(["n", "u", "m", "", *"kMGTPE"], -3)},
 }
 MOST_DIGITS = 40
 LARGEST = Decimal(2) ** 63
@@ -27,13 +30,18 @@ def parse_quantity(quantity: str | float | int | Decimal) -> Decimal:
     """
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
         raise ValueError(f"{quantity!r} is not a quantity: give {ACCEPTED}")
+    if isinstance(quantity, int) and quantity >= LARGEST:
+        raise ValueError(f"{_shown(f'{quantity:#x}')} is too large: a quantity is less than 2**63")
     text = quantity if isinstance(quantity, str) else str(quantity)
     match = _FORM.fullmatch(text) if len(text) <= MOST_DIGITS else None
     if match is None:
-        shown = ascii(text) if len(text) <= MOST_DIGITS else f"{ascii(text[:MOST_DIGITS])}..."
-        raise ValueError(f"{shown} is not a quantity: give {ACCEPTED}")
+        raise ValueError(f"{_shown(text)} is not a quantity: give {ACCEPTED}")
     number, exponent, suffix = match.groups()
-    value = Decimal(number + (exponent or "")) * _SCALE[suffix or ""]
+    value = EXACT.multiply(Decimal(number + (exponent or "")), _SCALE[suffix or ""])
     if value >= LARGEST:
         raise ValueError(f"{text!r} is too large: a quantity is less than 2**63")
     return value
+
+
+def _shown(text: str) -> str:
+    return ascii(text) if len(text) <= MOST_DIGITS else f"{text[:MOST_DIGITS]!a}..."

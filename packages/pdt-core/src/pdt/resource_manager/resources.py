@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 from enum import Enum
 
-from .quantity import parse_quantity
+from .quantity import EXACT, parse_quantity
 
 __all__ = ["ResourceType", "Resources"]
 
 Quantity = str | float | int | Decimal
+
+_ROUNDING = Context(prec=EXACT.prec, traps=[InvalidOperation])
 
 
 class ResourceType(Enum):
@@ -29,6 +31,7 @@ class Resources:
     :param cpu: cores; kept to the thousandth, rounded up.
     :param mem: bytes; whole, rounded up.
     :param launches: starts of jobs; None where it is a quota without a limit on them.
+    :raises ValueError: if one of them is no finite number, or `launches` is not whole.
     """
 
     cpu: Decimal = Decimal(0)
@@ -36,8 +39,10 @@ class Resources:
     launches: int | None = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cpu", Decimal(self.cpu).quantize(Decimal("0.001"), ROUND_CEILING).normalize() + 0)
-        object.__setattr__(self, "mem", Decimal(self.mem).to_integral_value(ROUND_CEILING))
+        object.__setattr__(self, "cpu", _rounded_up("cpu", self.cpu, Decimal("0.001")))
+        object.__setattr__(self, "mem", _rounded_up("mem", self.mem, Decimal(1)))
+        if self.launches is not None and type(self.launches) is not int:
+            raise ValueError(f"launches {self.launches!r} is not a whole number: use Resources.parse for text")
 
     @staticmethod
     def zero() -> Resources:
@@ -70,15 +75,15 @@ class Resources:
 
     def __add__(self, other: Resources) -> Resources:
         launches = None if self.launches is None or other.launches is None else self.launches + other.launches
-        return Resources(self.cpu + other.cpu, self.mem + other.mem, launches)
+        return Resources(EXACT.add(self.cpu, other.cpu), EXACT.add(self.mem, other.mem), launches)
 
     def __sub__(self, other: Resources) -> Resources:
         launches = None if self.launches is None or other.launches is None else self.launches - other.launches
-        return Resources(self.cpu - other.cpu, self.mem - other.mem, launches)
+        return Resources(EXACT.subtract(self.cpu, other.cpu), EXACT.subtract(self.mem, other.mem), launches)
 
     def __mul__(self, times: int) -> Resources:
         launches = None if self.launches is None else self.launches * times
-        return Resources(self.cpu * times, self.mem * times, launches)
+        return Resources(EXACT.multiply(self.cpu, times), EXACT.multiply(self.mem, times), launches)
 
     __rmul__ = __mul__
 
@@ -89,3 +94,15 @@ class Resources:
             if cap is not None and (amount is None or amount > cap):
                 return resource
         return None
+
+
+def _rounded_up(name: str, amount: Decimal, step: Decimal) -> Decimal:
+    """Return an amount as the next multiple of `step`, in its shortest form."""
+    try:
+        rounded = Decimal(amount).quantize(step, ROUND_CEILING, _ROUNDING)
+    except (InvalidOperation, TypeError, ValueError):
+        rounded = Decimal("NaN")
+    if not rounded.is_finite():
+        raise ValueError(f"{name} {amount!r} is not a finite number: use Resources.parse for text")
+    whole = rounded.to_integral_value(context=_ROUNDING)
+    return whole if rounded == whole else rounded.normalize(_ROUNDING)

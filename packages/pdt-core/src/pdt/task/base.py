@@ -49,9 +49,10 @@ class Task(ABC):
     wake: Callable[[], object] | None = None
 
     def __init__(self, name: str, ready: Repository | None = None, disabled: bool = False) -> None:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{name!r} cannot name a task", fix="use 1 to 63 letters, digits, '_' and '-', such as 'count_words'"
+                f"{name!r} cannot name a task",
+                fix="use 1 to 63 letters, digits, '_' and '-', such as 'count_words'",
             )
         self.name = name
         self.disabled = disabled
@@ -112,11 +113,13 @@ class Task(ABC):
         """
         if not isinstance(repo, Repository):
             raise ConfigurationError(
-                f"link {self.name}.{name} is {type(repo).__name__}, not a repository", fix="pass a Repository object"
+                f"link {self.name}.{name} is {type(repo).__name__}, not a repository",
+                fix="pass a Repository object",
             )
         if not name.isidentifier():
             raise ConfigurationError(
-                f"{name!r} cannot name a link of task {self.name!r}", fix="use a Python identifier, such as 'books'"
+                f"{name!r} cannot name a link of task {self.name!r}",
+                fix="use a Python identifier, such as 'books'",
             )
         link = Link(
             repo=repo,
@@ -172,7 +175,9 @@ class Task(ABC):
                 continue
             repo = link.repo
             if translator is not None:
-                repo = RelatedItemRepository(repo, translator, translate_allow_deletes, translate_prefetch_lookup)
+                repo = RelatedItemRepository(
+                    repo, translator, translate_allow_deletes, translate_prefetch_lookup
+                )
             local = name if link.is_output else f"{_identifier(output.name)}_{name}"
             taken = self.links.get(local)
             if taken is not None:
@@ -254,7 +259,9 @@ class Task(ABC):
         return f"{type(self).__name__}({self.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        raise TypeError(f"task {self.name!r} cannot be sent to another process: it is found there by its name")
+        raise TypeError(
+            f"task {self.name!r} cannot be sent to another process: it is found there by its name"
+        )
 
 
 def _identifier(name: str) -> str:

@@ -25,7 +25,8 @@ def arguments_of(task: str, func: Callable[..., Any] | None, links: dict[str, Li
     """
     if func is None:
         raise TaskConfigurationError(
-            f"task {task!r} has no body", fix=f"decorate a function with it, or pass func=... to its constructor"
+            f"task {task!r} has no body",
+            fix="decorate a function with it, or pass func=... to its constructor",
         )
     wanted: dict[str, Repository] = {}
     takes_job = False
@@ -49,6 +50,7 @@ def arguments_of(task: str, func: Callable[..., Any] | None, links: dict[str, Li
             )
     if not takes_job:
         raise TaskConfigurationError(
-            f"the body of task {task!r} does not take 'job'", fix="make it a parameter: the body runs once per job"
+            f"the body of task {task!r} does not take 'job'",
+            fix="make it a parameter: the body runs once per job",
         )
     return wanted

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from ..repository.base import MetadataRepository, Repository
 from ..repository.live import ExecutorLiveRepo
-from .base import Task
 from .function import FunctionTask
 from .record import failure, now
 from .remote import Call, Ended, by_name, run_call
@@ -71,7 +70,9 @@ class ExecutorTask(FunctionTask):
         self.live = ExecutorLiveRepo(self)
         self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
         self.link("done", done, is_status=True, inhibits_start=True, required_for_output=True)
-        self.concurrency = max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
+        self.concurrency = max(
+            QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED
+        )
 
     @property
     def running(self) -> int:
@@ -180,4 +181,3 @@ class ExecutorTask(FunctionTask):
             if future.cancel():
                 self._forget(job)
                 self._on_end(job)
-

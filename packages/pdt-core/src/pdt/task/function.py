@@ -53,6 +53,7 @@ class FunctionTask(Task):
                 fix="pass a MetadataRepository, for example SqliteMetadataRepository('.pdt/records.sqlite', 'done')",
             )
         self.done = done
+        self._job_ids = done.job_ids
         self.func = func
         self.resource_manager = resource_manager
         self.job_resources = job_resources
@@ -154,7 +155,7 @@ class InProcessSyncTask(FunctionTask):
 
     async def launch(self, job: str) -> None:
         """Run the body for one job and record how it ended."""
-        self.done.job_ids.check(job)
+        self._job_ids.check(job)
         arguments = self._arguments if self._arguments is not None else self.arguments
         func = self.func
         assert func is not None  # noqa: S101  `arguments` saw it
@@ -192,5 +193,7 @@ async def _in_thread(func: Callable[..., Any], job: str, arguments: dict[str, Re
     def on_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-    views = {name: BlockingView(repo, complete if repo.inline else on_loop) for name, repo in arguments.items()}
+    views = {
+        name: BlockingView(repo, complete if repo.inline else on_loop) for name, repo in arguments.items()
+    }
     await asyncio.to_thread(func, job=job, **views)

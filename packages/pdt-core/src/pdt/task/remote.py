@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import sys
 from collections.abc import Callable
@@ -100,6 +99,8 @@ def run_call(call: Call) -> Ended:
 
 
 def _run_body(body: Callable[..., Any], job: str, arguments: dict[str, Repository]) -> None:
+    import asyncio
+
     if is_async(body):
         asyncio.run(body(job=job, **arguments))
     elif all(repo.inline for repo in arguments.values()):

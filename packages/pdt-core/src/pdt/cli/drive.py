@@ -1,0 +1,82 @@
+"""Running a command inside an open pipeline, without an event loop where nothing in it ever waits."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from ..errors import ConfigurationError, PdtError
+from ..pipeline import Pipeline
+from ..plugins.hooks import Hooks, current_hooks
+from ..session import Session
+from ..task.base import Task
+from ..task.blocking import complete
+from ..task.function import FunctionTask
+
+__all__ = ["drive", "needs_loop", "open_pipeline"]
+
+T = TypeVar("T")
+
+
+def drive(pipeline: Pipeline, body: Callable[[Pipeline], Awaitable[T]], *, loop: bool = False) -> T:
+    """Return what `body` makes of the pipeline while it is open.
+
+    :param loop: whether `body` itself needs an event loop.
+    """
+
+    async def opened() -> T:
+        await open_pipeline(pipeline)
+        try:
+            return await body(pipeline)
+        finally:
+            await pipeline.close()
+
+    if not (loop or needs_loop(pipeline)):
+        return complete(opened())
+    import asyncio
+
+    # In place of Python's own handler asyncio would install one that cannot interrupt a read of stdin.
+    previous = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        return asyncio.run(opened())
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+async def open_pipeline(pipeline: Pipeline) -> None:
+    """Open a pipeline.
+
+    :raises ConfigurationError: if it cannot be, whatever its parts raise.
+    """
+    try:
+        await pipeline.open()
+    except (PdtError, OSError):
+        raise
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigurationError(f"the pipeline cannot be opened: {text}", fix="--debug shows the traceback") from error
+
+
+def needs_loop(pipeline: Pipeline) -> bool:
+    """Tell whether anything in the pipeline may have to wait; only what is pdt's own is trusted not to."""
+    return not (
+        type(pipeline) is Pipeline
+        and type(pipeline.session) is Session
+        and not pipeline.session._resources
+        and type(current_hooks()) is Hooks
+        and all(_never_waits(task) for task in pipeline.tasks.values())
+        and all(_is_own(repo) and repo.inline for repo in pipeline.repositories)
+    )
+
+
+def _never_waits(task: Task) -> bool:
+    return isinstance(task, FunctionTask) and _is_own(task)
+
+
+def _is_own(thing: object) -> bool:
+    return type(thing).__module__.startswith("pdt.")

@@ -1,0 +1,70 @@
+"""The command lines that the static table does not cover: a command's help, mistakes, plugins' commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError
+from . import exits, output
+from .invocation import Invocation
+from .names import suggestion
+from .table import COMMANDS
+
+if TYPE_CHECKING:
+    import typer
+
+__all__ = ["run_typer"]
+
+
+def run_typer(invocation: Invocation, words: Sequence[str], name: str | None) -> int:
+    """Let typer parse a command line and run its command, and return the exit status.
+
+    :param name: the command that the words seem to name.
+    """
+    from .app import build
+    from .program import execute
+
+    def handle(command: str, parameters: dict[str, Any]) -> int:
+        return execute(invocation, COMMANDS[command], parameters)
+
+    app = build(handle, with_file=invocation.with_file)
+    _add_foreign(app, invocation, name)
+    import typer
+
+    try:
+        status = typer.main.get_command(app).main(
+            list(words), prog_name=invocation.program, standalone_mode=False, obj=invocation
+        )
+    except typer.Abort:
+        return exits.FAILURE
+    except Exception as error:
+        # Typer's own errors have no public base class.
+        if not hasattr(error, "format_message"):
+            raise
+        in_command = f" {name}" if name in COMMANDS else ""
+        output.fail(error.format_message(), f"see {invocation.program}{in_command} --help")
+        return exits.USAGE
+    return status if isinstance(status, int) else exits.OK
+
+
+def _add_foreign(app: typer.Typer, invocation: Invocation, name: str | None) -> None:
+    """Add the command that was named, where it is not pdt's own.
+
+    :raises ConfigurationError: if there is none of that name.
+    """
+    if name is None or name in COMMANDS:
+        return
+    if invocation.extra is not None and invocation.extra.app is not None:
+        app.add_typer(invocation.extra.app)
+        return
+    from .foreign import add, foreign_commands
+
+    commands = foreign_commands() if invocation.with_file else {}
+    if name in commands:
+        add(app, name, commands[name], invocation)
+        return
+    known = [*COMMANDS, *commands, *(invocation.extra or ())]
+    raise ConfigurationError(
+        f"there is no command {name!r}", fix=suggestion(name, known, f"see {invocation.program} --help")
+    )

@@ -1,0 +1,148 @@
+"""One `pdt run`: the pipeline open, signals handled, progress shown, and what was done said at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from contextlib import ExitStack
+
+from ..engine.report import Report
+from ..pipeline import Pipeline
+from ..task.function import InProcessSyncTask
+from . import exits, output
+from .drive import open_pipeline
+from .interrupts import Interrupts
+from .log import current_handler
+from .output import counted
+from .progress import Progress, duration, is_wanted
+from .summary import print_problems, summary_lines
+
+__all__ = ["run_session"]
+
+
+def run_session(
+    pipeline: Pipeline,
+    *,
+    forever: bool,
+    launch_once: bool,
+    timeout: float | None,
+    fail_fast: bool,
+    quiet: bool,
+    progress: bool | None,
+) -> int:
+    """Run a closed pipeline and return the exit status; see `pdt.cli.commands.run.run`."""
+    session = _Session(pipeline, forever, quiet)
+    shown = Progress(pipeline, sys.stderr) if is_wanted(progress) and not quiet else None
+    return asyncio.run(session.run(launch_once, timeout, fail_fast, shown))
+
+
+class _Session:
+    def __init__(self, pipeline: Pipeline, forever: bool, quiet: bool) -> None:
+        self._pipeline = pipeline
+        self._forever = forever
+        self._quiet = quiet
+        self._runs = False
+        self._left = 0
+        self._shown: Progress | None = None
+        #: Whether functions go on running that nobody waits for any more.
+        self._left_behind = False
+
+    async def run(self, launch_once: bool, timeout: float | None, fail_fast: bool, shown: Progress | None) -> int:
+        self._shown = shown
+        interrupts = Interrupts(self._stop)
+        with ExitStack() as stack:
+            stack.enter_context(interrupts.handled())
+            handler = current_handler()
+            if not self._forever:  # else they are wanted when they happen, as there may be no end
+                stack.callback(handler.hold("pdt.engine", logging.ERROR))
+            if shown is not None:
+                handler.before.append(shown.clear)
+                stack.callback(handler.before.remove, shown.clear)
+            try:
+                status = await self._open_and_run(launch_once, timeout, fail_fast)
+            except asyncio.CancelledError:
+                if not interrupts.count:
+                    raise
+                status = exits.INTERRUPTED
+                output.note("interrupted")
+                if self._runs:
+                    output.note("the jobs that were running start again when you run the pipeline again")
+        if self._left_behind:
+            leave(status)
+        return status
+
+    async def _open_and_run(self, launch_once: bool, timeout: float | None, fail_fast: bool) -> int:
+        await open_pipeline(self._pipeline)
+        try:
+            return await self._run_open(launch_once, timeout, fail_fast)
+        finally:
+            self._note_left_behind()
+            await self._pipeline.close()
+
+    async def _run_open(self, launch_once: bool, timeout: float | None, fail_fast: bool) -> int:
+        since = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout) as deadline, asyncio.TaskGroup() as group:
+                shower = group.create_task(self._shown.show()) if self._shown is not None else None
+                self._pipeline.take_control()
+                self._pipeline.runner  # noqa: B018  from here on there is something to stop
+                self._runs = True
+                report = await self._pipeline.run(forever=self._forever, launch_once=launch_once, fail_fast=fail_fast)
+                if shower is not None:
+                    shower.cancel()
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            output.fail(
+                f"the pipeline was not done after {timeout:g} s",
+                "run it again: it goes on where it is, with more time",
+            )
+            return exits.TIMED_OUT
+        self._conclude(report, time.monotonic() - since)
+        return report.exit_code
+
+    def _stop(self) -> bool:
+        """Let the run end, if there is one, and say so."""
+        if not self._runs:
+            return False
+        if self._shown is not None:
+            self._shown.clear()
+        launcher = self._pipeline.runner.launcher
+        self._left = len(launcher.plan) + sum(len(lane.queue) for lane in launcher.lanes.values())
+        self._pipeline.stop()
+        running = sum(len(lane.in_flight) for lane in launcher.lanes.values())
+        output.note(f"stopping: {counted(running, 'job')} running; Ctrl-C again leaves at once")
+        return True
+
+    def _note_left_behind(self) -> None:
+        lanes = self._pipeline.runner.launcher.lanes.values() if self._runs else ()
+        self._left_behind = any(
+            lane.in_flight and not (isinstance(lane.task, InProcessSyncTask) and lane.task._is_async) for lane in lanes
+        )
+
+    def _conclude(self, report: Report, seconds: float) -> None:
+        if not self._forever:
+            print_problems(report)
+        if not self._quiet:
+            for line in summary_lines(self._pipeline):
+                output.note(line)
+            output.note(f"{'stopped' if report.interrupted else 'done'} after {duration(seconds)}")
+        if report.interrupted:
+            output.note(f"interrupted: {counted(self._left, 'job')} left to start; the same command goes on with them")
+
+
+def leave(status: int) -> None:
+    """End the process without waiting for functions that run on in threads or processes of its own."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None:
+        for child in multiprocessing.active_children():
+            child.terminate()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            pass  # nobody reads it any more
+    os._exit(status)

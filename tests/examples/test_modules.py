@@ -1,0 +1,270 @@
+"""The example on the standard library: run as a reader would, and checked against counts of other kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pdt
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "modules" / "pipeline.py"
+LIBRARY = Path(sysconfig.get_path("stdlib"))
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a copy of the example, imported under a name of its own."""
+    shutil.copy(EXAMPLE, tmp_path)
+    spec = importlib.util.spec_from_file_location("example_of_modules", tmp_path / "pipeline.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, found)
+    spec.loader.exec_module(found)
+    return found
+
+
+def commands_in(directory: Path) -> Command:
+    """Return what runs a command of the example's copy in `directory`, and returns what it prints."""
+
+    def run(*words: str, code: int = 0) -> str:
+        ended = subprocess.run(
+            [sys.executable, "pipeline.py", *words],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=55,
+        )
+        assert ended.returncode == code, f"{words}: exit {ended.returncode}\n{ended.stdout}{ended.stderr}"
+        assert "leaked" not in ended.stderr
+        return ended.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Command, str]]:
+    """Return a copy of the example that has run, what runs its commands, and what the run printed."""
+    directory = tmp_path_factory.mktemp("modules")
+    shutil.copy(EXAMPLE, directory)
+    command = commands_in(directory)
+    yield directory, command, command("run")
+    shutil.rmtree(directory)
+
+
+def rows_of(page: Path) -> dict[str, list[int]]:
+    """Return the numbers of each module on a page."""
+    rows = {}
+    for line in page.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[1].isdigit():
+            rows[cells[0]] = [int(cell) for cell in cells[1:]]
+    return rows
+
+
+def records_of(directory: Path, name: str) -> dict[str, Any]:
+    repository = pdt.SqliteMetadataRepository(directory / ".pdt" / "records.sqlite", name)
+    try:
+        return asyncio.run(repository.info_all())
+    finally:
+        repository.release()
+
+
+def public_modules() -> set[str]:
+    """Find the public modules by their files alone."""
+    found = set()
+    for file in LIBRARY.rglob("*.py"):
+        parts = list(file.relative_to(LIBRARY).with_suffix("").parts)
+        packages = [LIBRARY.joinpath(*parts[:depth]) for depth in range(1, len(parts))]
+        if parts[-1] == "__init__":
+            parts.pop()
+        private = any(part.startswith("_") for part in parts)
+        tests = any(part in ("test", "tests") or part.endswith("_test") for part in parts)
+        if not parts or parts[0] not in sys.stdlib_module_names or private or tests:
+            continue
+        if all((package / "__init__.py").is_file() for package in packages):
+            found.add(".".join(parts))
+    return found
+
+
+def test_every_public_module_is_counted(example: tuple[Path, Command, str]) -> None:
+    directory, _, _ = example
+    counted = records_of(directory, "counts")
+    assert counted.keys() == public_modules()
+    assert {"json", "json.decoder", "textwrap", "xml.etree.ElementTree"} <= counted.keys()
+    assert all(record["success"] for record in records_of(directory, "identifiers.done").values())
+
+
+def test_each_letter_has_its_report(example: tuple[Path, Command, str]) -> None:
+    directory, _, _ = example
+    modules = records_of(directory, "counts").keys()
+    pages = {page.stem: page for page in (directory / "report").iterdir()}
+    assert pages.keys() == {name[0] for name in modules}
+    for letter, page in pages.items():
+        of_letter = {name for name in modules if name[0] == letter}
+        rows = rows_of(page)
+        totals = rows.pop(f"{len(of_letter)} modules")
+        assert rows.keys() == of_letter
+        assert totals == [sum(column) for column in zip(*rows.values(), strict=True)]
+
+
+@pytest.mark.parametrize("module", ["json", "json.decoder", "textwrap", "this", "queue"])
+def test_numbers_are_right(example: tuple[Path, Command, str], module: str) -> None:
+    directory, _, _ = example
+    file = LIBRARY.joinpath(*module.split("."))
+    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    text = file.read_text(encoding="utf-8")
+    lines, words = subprocess.check_output(["wc", "-l", "-w", str(file)], text=True).split()[:2]
+    functions = re.findall(r"^\s*(?:async\s+)?def\s+\w+\(", text, re.MULTILINE)
+    classes = re.findall(r"^\s*class\s+\w+[(:]", text, re.MULTILINE)
+    found = rows_of(directory / "report" / f"{module[0]}.md")[module]
+    assert found[:4] == [int(lines), int(words), len(functions), len(classes)]
+
+
+def test_summary_says_what_was_left_out_and_what_to_try(example: tuple[Path, Command, str]) -> None:
+    directory, _, printed = example
+    modules = records_of(directory, "counts")
+    assert re.search(rf"^{len(modules)} modules of {re.escape(str(LIBRARY))}", printed, re.MULTILINE)
+    private = re.search(r"^ +(\d+) private", printed, re.MULTILINE)
+    assert private is not None
+    assert int(private[1]) >= sum(name.startswith("_") for name in sys.stdlib_module_names)
+    assert f"reports are in {directory / 'report'}" in printed
+
+
+def test_commands_of_the_summary_work(example: tuple[Path, Command, str]) -> None:
+    directory, _, printed = example
+    commands = printed.split("Next, try:\n")[1].splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        ended = subprocess.run(["bash", "-c", command], cwd=directory, capture_output=True, text=True, timeout=30)
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+        assert ended.stdout
+
+
+def test_second_run_does_nothing(example: tuple[Path, Command, str]) -> None:
+    directory, command, _ = example
+    before = {file: file.stat().st_mtime_ns for file in (directory / "report").iterdir()}
+    ended = {name: records_of(directory, f"{name}.done") for name in ("count", "identifiers", "report")}
+    assert command("plan", "-o", "name") == ""
+    command("run")
+    assert {file: file.stat().st_mtime_ns for file in (directory / "report").iterdir()} == before
+    assert {name: records_of(directory, f"{name}.done") for name in ended} == ended
+
+
+def test_what_is_removed_is_done_again_and_nothing_else(example: tuple[Path, Command, str]) -> None:
+    directory, command, _ = example
+    before = {name: records_of(directory, f"{name}.done") for name in ("count", "identifiers", "report")}
+    values = {name: records_of(directory, name) for name in ("counts", "frequencies")}
+    command("rm", "-y", "count", "json")
+    command("rm", "-y", "identifiers", "json")
+    command("rm", "-y", "report", "j")
+    why = json.loads(command("why", "report", "j", "-o", "json"))
+    assert "'json'" in why[0]["reason"]
+    assert command("plan", "-o", "name") == "json\n"
+    command("run")
+    after = {name: records_of(directory, f"{name}.done") for name in before}
+    changed = {(name, job) for name in after for job in after[name] if after[name][job] != before[name].get(job)}
+    assert changed == {("count", "json"), ("identifiers", "json"), ("report", "j")}
+    assert {name: records_of(directory, name) for name in values} == values
+
+
+SMALL_LIBRARY = {
+    "abc.py": "import this\n\n\nclass A:\n    def f(self, x):\n        return [x for x in self]\n",
+    "ast.py": "def broken(:\n",
+    "json/__init__.py": "",
+    "json/tool.py": "async def main() -> None: ...\n",
+    "json/_private.py": "",
+    "json/tests/__init__.py": "",
+    "json/tests/test_tool.py": "",
+    "not_in_the_library.py": "",
+}
+DRIVER = """
+import asyncio
+from pathlib import Path
+
+import pipeline as example
+
+
+async def main():
+    example.library.root = Path("library").resolve()
+    async with example.pipeline as pipeline:
+        report = await pipeline.run()
+    print(report.exit_code, dict(report.succeeded), dict(report.failed))
+    print(dict(example.survey(example.library.root).left_out))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_small_library(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    (tmp_path / "driver.py").write_text(DRIVER)
+    for name, text in SMALL_LIBRARY.items():
+        file = tmp_path / "library" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    printed = subprocess.check_output(
+        [sys.executable, "driver.py"], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, timeout=55
+    )
+    assert printed.startswith("1 {'count': 3, 'identifiers': 3, 'report': 1} {'count': 1}\n")
+    assert "'tests of the library': 3" in printed  # the two here, and `test`, which is not here
+    counts = records_of(tmp_path, "counts")
+    assert counts == {
+        "abc": {"lines": 6, "words": 13, "functions": 1, "classes": 1},
+        "json": {"lines": 0, "words": 0, "functions": 0, "classes": 0},
+        "json.tool": {"lines": 1, "words": 6, "functions": 1, "classes": 0},
+    }
+    frequencies = records_of(tmp_path, "frequencies")
+    assert frequencies["abc"]["frequencies"] == {"this": 1, "A": 1, "f": 1, "self": 2, "x": 3}
+    assert frequencies["json.tool"]["identifiers"] == 1
+    failed = records_of(tmp_path, "count.done")["ast"]
+    assert not failed["success"]
+    assert "SyntaxError" in failed["exception"]
+    # The letter of the broken module has no report: one that leaves it out would be wrong.
+    assert [page.name for page in (tmp_path / "report").iterdir()] == ["j.md"]
+
+
+def test_library_is_read_only_and_checks_keys(module: ModuleType) -> None:
+    library = module.StandardLibrary(LIBRARY)
+
+    async def use() -> None:
+        async with library.open("this") as stream:
+            assert "Gur Mra bs Clguba" in await stream.read()
+        assert await library.contains("this")
+        assert not await library.contains("../this")
+        assert (await library.info("this")) == {"path": str(LIBRARY / "this.py"), "letter": "t"}
+        with pytest.raises(FileNotFoundError, match="has no module 'nothing'"):
+            await library.open("nothing")
+        with pytest.raises(pdt.InvalidJobIdError):
+            await library.open("../this")
+        with pytest.raises(OSError, match="read only"):
+            await library.open("this", "w")
+        with pytest.raises(OSError, match="read only"):
+            await library.delete("this")
+
+    asyncio.run(use())
+
+
+def test_commands_that_only_look_start_no_process(module: ModuleType) -> None:
+    async def look() -> set[str]:
+        async with module.pipeline as pipeline:
+            return set(await pipeline.gather_ready_jobs(module.count))
+
+    assert asyncio.run(look()) == public_modules()
+    assert module.workers._pool is None
