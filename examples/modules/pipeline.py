@@ -248,6 +248,8 @@ def summary() -> str:
 
 
 if __name__ == "__main__":
-    pdt.main(pipeline)
-    if sys.argv[1:2] == ["run"]:
-        print(summary())
+    try:
+        pdt.main(pipeline)
+    finally:
+        if sys.argv[1:] == ["run"]:
+            print(summary())

@@ -17,8 +17,7 @@ from pdt.plugins.notify import BLOCKING, DEADLINE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugin-contract.md").read_text(encoding="utf-8")
 SECTIONS = {
-    heading.strip(): body
-    for heading, body in re.findall(r"^#{2,3} (.+)\n((?:(?!^#{2,3} ).*\n?)*)", PAGE, re.MULTILINE)
+    heading.strip(): body for heading, body in re.findall(r"^#{2,3} (.+)\n((?:(?!^#{2,3} ).*\n?)*)", PAGE, re.MULTILINE)
 }
 
 
@@ -73,8 +72,6 @@ def test_the_example_is_a_plugin() -> None:
     module = ModuleType("shelf_store.plugin")
     exec(compile(source, "plugin-contract.md", "exec"), module.__dict__)  # noqa: S102
     shelf = Registry((), modules={"shelf-store": module})
-    assert [(plugin.dist, plugin.state, plugin.reason) for plugin in shelf.plugins[1:]] == [
-        ("shelf-store", "ok", None)
-    ]
+    assert [(plugin.dist, plugin.state, plugin.reason) for plugin in shelf.plugins[1:]] == [("shelf-store", "ok", None)]
     assert shelf.find("repository", "shelf").spec.requires == ("shelf-driver>=2",)
     assert shelf.hooks.active("pdt_job_finished")

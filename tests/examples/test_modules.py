@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
+import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -15,13 +19,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pexpect
 import pytest
 
 import pdt
+from tests.docs.snippets import run_page
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "modules" / "pipeline.py"
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 Command = Callable[..., str]
+# A run takes a few seconds where nothing else does.
+TIMEOUT_S = 150
+pytestmark = pytest.mark.timeout(TIMEOUT_S * 2)
 
 
 @pytest.fixture
@@ -47,7 +56,7 @@ def commands_in(directory: Path) -> Command:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=55,
+            timeout=TIMEOUT_S,
         )
         assert ended.returncode == code, f"{words}: exit {ended.returncode}\n{ended.stdout}{ended.stderr}"
         assert "leaked" not in ended.stderr
@@ -182,6 +191,69 @@ def test_what_is_removed_is_done_again_and_nothing_else(example: tuple[Path, Com
     assert {name: records_of(directory, name) for name in values} == values
 
 
+def test_readme_of_the_example_runs(example: tuple[Path, Command, str]) -> None:
+    directory, _, _ = example
+    run_page(EXAMPLE.with_name("README.md"), directory)
+
+
+def run_until_identifiers(directory: Path) -> pexpect.spawn[str]:
+    """Start a run on a terminal, and return it when the process pool is at work."""
+    shutil.copy(EXAMPLE, directory)
+    child = pexpect.spawn(
+        sys.executable,
+        ["pipeline.py", "run"],
+        cwd=str(directory),
+        encoding="utf-8",
+        timeout=TIMEOUT_S,
+        dimensions=(30, 100),
+    )
+    child.expect(r"identifiers +\[#[-#]*\] \d+/\d+")
+    return child
+
+
+def processes_in(directory: Path) -> dict[int, str]:
+    """Return the processes that work in a directory, by their numbers."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == directory:
+                found[int(entry.name)] = (entry / "cmdline").read_text()
+    return found
+
+
+def test_interrupted_run_goes_on(tmp_path: Path) -> None:
+    child = run_until_identifiers(tmp_path)
+    child.sendintr()  # to every process of the terminal, as Ctrl-C is
+    child.expect("the same command goes on")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    ended = records_of(tmp_path, "identifiers.done")
+    assert all(record["success"] for record in ended.values())
+    commands_in(tmp_path)("run")
+    again = records_of(tmp_path, "identifiers.done")
+    assert again.keys() == public_modules()
+    assert {job: again[job] for job in ended} == ended
+
+
+def test_killed_run_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
+    child = run_until_identifiers(tmp_path)
+    others = processes_in(tmp_path).keys() - {child.pid}
+    assert len(others) >= 2, "a fork server and a worker"
+    watches = {os.pidfd_open(pid) for pid in others}
+    child.kill(signal.SIGKILL)
+    while watches:
+        ready, _, _ = select.select(watches, [], [], 20)
+        assert ready, f"left behind: {processes_in(tmp_path)}"
+        for watch in ready:
+            os.close(watch)
+            watches.discard(watch)
+    child.close()
+    commands_in(tmp_path)("run")
+    assert records_of(tmp_path, "identifiers.done").keys() == public_modules()
+    assert all(record["success"] for record in records_of(tmp_path, "identifiers.done").values())
+
+
 SMALL_LIBRARY = {
     "abc.py": "import this\n\n\nclass A:\n    def f(self, x):\n        return [x for x in self]\n",
     "ast.py": "def broken(:\n",
@@ -220,7 +292,7 @@ def test_small_library(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     printed = subprocess.check_output(
-        [sys.executable, "driver.py"], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, timeout=55
+        [sys.executable, "driver.py"], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S
     )
     assert printed.startswith("1 {'count': 3, 'identifiers': 3, 'report': 1} {'count': 1}\n")
     assert "'tests of the library': 3" in printed  # the two here, and `test`, which is not here

@@ -177,7 +177,7 @@ async def test_a_chain_does_not_wait_for_another_task_that_has_no_room() -> None
     started = time.monotonic()
     await run(busy, first, second, third)
     assert calls == Counter(["j00000"])
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 1
 
 
 async def test_a_chain_does_not_wait_for_another_task_that_a_quota_denies() -> None:
@@ -202,7 +202,7 @@ async def test_a_chain_does_not_wait_for_another_task_that_a_quota_denies() -> N
     started = time.monotonic()
     await run(busy, first, second, third)
     assert calls == Counter(["j00000"])
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 1
 
 
 # Launches that fail.
@@ -375,7 +375,7 @@ async def test_a_listing_that_recovers_lets_its_task_go_on() -> None:
 
 
 @pytest.mark.usefixtures("short_delays")
-@pytest.mark.parametrize("answer", [None, 5, ["a", "b"], {"a": 1}.items()])
+@pytest.mark.parametrize("answer", [None, 5, ["a", "b"]])
 async def test_a_listing_that_returns_garbage_is_a_failed_listing(answer: object) -> None:
     class Garbage(pdt.InProcessMetadataRepository):
         async def keys(self) -> Any:
@@ -489,9 +489,7 @@ async def test_an_update_that_is_no_coroutine_stops_nobody() -> None:
 
 
 @pytest.mark.parametrize("what", ["update", "listing"])
-async def test_what_never_returns_holds_up_nobody_and_is_reported(
-    what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_never_returns_holds_up_nobody_and_is_reported(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look_module, "UPDATE_PATIENCE", 0.3)
     monkeypatch.setattr("pdt.engine.snapshot.LISTING_PATIENCE", 0.3)
     monkeypatch.setattr(look_module, "GIVE_UP", 1.5)
@@ -518,9 +516,7 @@ async def test_what_never_returns_holds_up_nobody_and_is_reported(
     last, _, calls = counting_task("last", memory("a"), note)
     last.plug(chain[-1])
     silent = (
-        Updates("silent", lambda: asyncio.Event().wait())
-        if what == "update"
-        else counting_task("silent", Silent())[0]
+        Updates("silent", lambda: asyncio.Event().wait()) if what == "update" else counting_task("silent", Silent())[0]
     )
     started = time.monotonic()
     report = await run(silent, *chain, last, deadline=20)

@@ -24,8 +24,7 @@ def test_core_is_a_plugin_like_others() -> None:
 
 def test_the_kinds_of_the_reference_are_there() -> None:
     names = {
-        kind: [spec.name for of, spec, _, _ in BACKENDS if of == kind]
-        for kind in ("repository", "task", "ledger")
+        kind: [spec.name for of, spec, _, _ in BACKENDS if of == kind] for kind in ("repository", "task", "ledger")
     }
     reference = "and blocking directory file group map memory memory-blob or related sqlite yaml"
     assert names == {

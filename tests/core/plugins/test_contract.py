@@ -65,9 +65,7 @@ def test_the_marker_needs_no_brackets() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    assert sorted(pdt.plugins.__all__) == sorted(
-        name for names in pdt.plugins._ROOMS.values() for name in names
-    )
+    assert sorted(pdt.plugins.__all__) == sorted(name for names in pdt.plugins._ROOMS.values() for name in names)
     for name in pdt.plugins.__all__:
         assert getattr(pdt.plugins, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'hookimp'"):

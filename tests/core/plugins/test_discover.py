@@ -46,9 +46,7 @@ def expected() -> list[Entry]:
 def put(root: Path, info: str, entry_points: str | None = PLUGIN, metadata: str | None = None) -> None:
     """Write the metadata directory of a distribution."""
     name, _, version = info.rpartition(".")[0].partition("-")
-    text = (
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version or '0'}\n" if metadata is None else metadata
-    )
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version or '0'}\n" if metadata is None else metadata
     folder = root / info
     folder.mkdir(parents=True)
     file = "METADATA" if info.lower().endswith(".dist-info") else "PKG-INFO"
@@ -78,9 +76,7 @@ def no_importlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("lookup", [[], ["shadow"], ["absent", "", "shadow"], ["shadow", "wheel"]])
-def test_it_agrees_in_a_real_environment(
-    environment: Environment, tmp_path: Path, lookup: Sequence[str]
-) -> None:
+def test_it_agrees_in_a_real_environment(environment: Environment, tmp_path: Path, lookup: Sequence[str]) -> None:
     shadow = tmp_path / "shadow"
     put(shadow, "pdt_good-9.dist-info", "[pdt]\nnewer = newer.plugin\n")
     put(shadow, "PDT.Broken-9.egg-info", None)
@@ -126,9 +122,7 @@ def test_entry_points_are_read_as_importlib_reads_them(roots: tuple[Path, Path],
 
 
 @pytest.mark.usefixtures("no_importlib")
-def test_oddities_on_the_path_are_passed_over(
-    roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oddities_on_the_path_are_passed_over(roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = roots
     put(first, "plugin-1.dist-info")
     put(second, "plugin-2.dist-info")
@@ -136,9 +130,7 @@ def test_oddities_on_the_path_are_passed_over(
     (first / "file-1.egg-info").write_text("Name: file\nVersion: 1\n", encoding="utf-8")
     (first / "dangling-1.dist-info").symlink_to(first / "nowhere")
     (first / "folder-1.dist-info" / "entry_points.txt").mkdir(parents=True)
-    monkeypatch.setattr(
-        sys, "path", [*sys.path, str(first), str(first / "absent"), str(first / "plugin-1.dist-info")]
-    )
+    monkeypatch.setattr(sys, "path", [*sys.path, str(first), str(first / "absent"), str(first / "plugin-1.dist-info")])
     assert sorted(discover.installed()) == sorted(expected())
     assert Entry("plugin", "1", "name", "module") in discover.installed()
 

@@ -127,8 +127,7 @@ def test_names_of_our_packages_are_theirs(environment: Environment) -> None:
         environment, "repository s3", "repository stranger-store:s3", "repository file", "repository mongo"
     )
     assert answers["repository s3"] == (
-        "UnknownBackendError: repository 's3' is not installed\n"
-        "fix: pip install pdt-s3, or write 'Stranger.Store:s3'"
+        "UnknownBackendError: repository 's3' is not installed\nfix: pip install pdt-s3, or write 'Stranger.Store:s3'"
     )
     assert answers["repository stranger-store:s3"] == "OrderedDict"
     assert answers["repository file"] == "FileRepository"
@@ -136,9 +135,7 @@ def test_names_of_our_packages_are_theirs(environment: Environment) -> None:
 
 
 def test_naming_what_is_in_a_bad_plugin_says_why(environment: Environment) -> None:
-    answers = look_up(
-        environment, "repository pdt-broken:x", "repository pdt-ancient:relic", "repository hollow"
-    )
+    answers = look_up(environment, "repository pdt-broken:x", "repository pdt-ancient:relic", "repository hollow")
     assert answers["repository pdt-broken:x"].startswith(
         "PluginError: repository 'x' is in pdt-broken 1.0, which is broken: importing pdt_broken.plugin"
     )
@@ -207,6 +204,5 @@ print(json.dumps(hooks.vetoes(None, None, ["vase1", "book"])))
 def test_a_public_name_of_an_installed_package_comes_from_it(environment: Environment) -> None:
     ran = environment.run("from pdt.plugins.known import resolve\nresolve('MongoMetadataRepository')")
     assert ran.stderr.splitlines()[-1] == (
-        "ImportError: pdt.MongoMetadataRepository is not in the installed pdt-mongo. "
-        "fix: pip install -U pdt-mongo"
+        "ImportError: pdt.MongoMetadataRepository is not in the installed pdt-mongo. fix: pip install -U pdt-mongo"
     )

@@ -18,10 +18,7 @@ def test_every_name_has_one_owner_and_the_right_form() -> None:
     names = [name for package in PACKAGES.values() for name in package.names]
     assert sorted(names) == sorted(NAMES)
     backends = [
-        (kind, name)
-        for package in PACKAGES.values()
-        for kind in package.backends
-        for name in package.backends[kind]
+        (kind, name) for package in PACKAGES.values() for kind in package.backends for name in package.backends[kind]
     ]
     assert len(backends) == len(set(backends))
     assert {kind for kind, _ in backends} <= set(KINDS)
@@ -42,10 +39,7 @@ def test_core_takes_no_name_that_is_reserved() -> None:
 
 
 def test_what_is_missing_is_gathered_into_one_command() -> None:
-    assert (
-        missing_hint(["s3", "mongo", "s3-yaml", "KubeTask", "shelf"])
-        == "pip install pdt-kube pdt-mongo pdt-s3"
-    )
+    assert missing_hint(["s3", "mongo", "s3-yaml", "KubeTask", "shelf"]) == "pip install pdt-kube pdt-mongo pdt-s3"
     assert missing_hint(["S3BucketRepository"]) == "pip install pdt-s3"
     assert missing_hint(["shelf"]) is None
     assert missing_hint([]) is None
@@ -68,9 +62,7 @@ def test_a_name_of_an_installed_package_is_its_own(tmp_path: Path, monkeypatch: 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "pdt_s3", raising=False)
     assert getattr(resolve("S3BucketRepository"), "__module__", None) == "pdt_s3"
-    with pytest.raises(
-        ImportError, match=r"S3BucketInfo is not in the installed pdt-s3\. fix: pip install -U"
-    ):
+    with pytest.raises(ImportError, match=r"S3BucketInfo is not in the installed pdt-s3\. fix: pip install -U"):
         resolve("S3BucketInfo")
     del sys.modules["pdt_s3"]
 

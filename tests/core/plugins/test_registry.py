@@ -82,17 +82,9 @@ def test_looking_up_a_name_of_core_loads_no_plugin() -> None:
 def test_near_misses_are_suggested() -> None:
     registry = Registry((), modules={"stranger": plugin("shelf")})
     see = "\nfix: `pdt plugins` lists what is installed"
-    assert (
-        refusal(registry, "repository", "shlef")
-        == f"there is no repository 'shlef'; did you mean 'shelf'?{see}"
-    )
-    assert (
-        refusal(registry, "repository", "File") == f"there is no repository 'File'; did you mean 'file'?{see}"
-    )
-    assert (
-        refusal(registry, "repository", "s3-yml")
-        == f"there is no repository 's3-yml'; did you mean 's3-yaml'?{see}"
-    )
+    assert refusal(registry, "repository", "shlef") == f"there is no repository 'shlef'; did you mean 'shelf'?{see}"
+    assert refusal(registry, "repository", "File") == f"there is no repository 'File'; did you mean 'file'?{see}"
+    assert refusal(registry, "repository", "s3-yml") == f"there is no repository 's3-yml'; did you mean 's3-yaml'?{see}"
     assert refusal(registry, "repository", "qqq") == f"there is no repository 'qqq'{see}"
     assert refusal(registry, "repository", "") == f"there is no repository ''{see}"
     assert refusal(registry, "repository", "stranger:shlef") == (
@@ -130,37 +122,26 @@ def test_a_missing_package_of_ours_is_to_be_installed() -> None:
         ("task", "kube-function", "pdt-kube"),
         ("executor", "ssh", "pdt-ssh"),
     ]:
-        assert (
-            refusal(registry, kind, name) == f"{kind} {name!r} is not installed\nfix: pip install {package}"
-        )
-    assert (
-        refusal(registry, "repository", "pdt-s3:anything")
-        == "pdt-s3 is not installed\nfix: pip install pdt-s3"
-    )
+        assert refusal(registry, kind, name) == f"{kind} {name!r} is not installed\nfix: pip install {package}"
+    assert refusal(registry, "repository", "pdt-s3:anything") == "pdt-s3 is not installed\nfix: pip install pdt-s3"
 
 
 def test_a_broken_package_of_ours_says_so() -> None:
     broken = Registry([Entry("pdt-s3", "1", "s3", "no_such_module_of_s3")])
     text = refusal(broken, "repository", "s3", PluginError)
-    assert text.startswith(
-        "repository 's3' is in pdt-s3 1, which is broken: importing no_such_module_of_s3 raised"
-    )
+    assert text.startswith("repository 's3' is in pdt-s3 1, which is broken: importing no_such_module_of_s3 raised")
 
 
 def test_plugins_that_could_not_be_loaded_are_suspected() -> None:
     broken = Registry([Entry("stranger", "1", "bad", "no_such_module_of_a_stranger")])
-    assert "it may be in a plugin that is not loaded: stranger (broken)" in refusal(
-        broken, "repository", "shelf"
-    )
+    assert "it may be in a plugin that is not loaded: stranger (broken)" in refusal(broken, "repository", "shelf")
 
 
 def test_what_a_broken_plugin_registered_is_named() -> None:
     made = plugin("shelf")
     made.__dict__["pdt_job_finishd"] = hookimpl(lambda job: None)
     text = refusal(Registry((), modules={"stranger": made}), "repository", "shelf", PluginError)
-    assert text.startswith(
-        "repository 'shelf' is in stranger, which is broken: pdt has no hook pdt_job_finishd"
-    )
+    assert text.startswith("repository 'shelf' is in stranger, which is broken: pdt has no hook pdt_job_finishd")
 
 
 def test_clashes_are_settled_by_the_distribution() -> None:
@@ -186,9 +167,7 @@ def test_clashes_of_different_kinds_are_none() -> None:
 
 
 def test_every_clash_of_a_plugin_is_listed() -> None:
-    registry = Registry(
-        (), modules={"one": plugin("a", "b", "file", commands=("run",)), "two": plugin("a", "b")}
-    )
+    registry = Registry((), modules={"one": plugin("a", "b", "file", commands=("run",)), "two": plugin("a", "b")})
     one = registry.plugins[1]
     assert one.state == "conflict"
     assert set(str(one.reason).split("; ")) == {

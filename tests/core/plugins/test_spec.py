@@ -15,9 +15,7 @@ from pdt.plugins import BackendSpec, CommandSpec
 
 def spec(**changed: Any) -> BackendSpec:
     """Return a specification that is right but for what is changed."""
-    return BackendSpec(
-        **{"name": "shelf", "target": "collections:OrderedDict", "summary": "A shelf.", **changed}
-    )
+    return BackendSpec(**{"name": "shelf", "target": "collections:OrderedDict", "summary": "A shelf.", **changed})
 
 
 @pytest.fixture
@@ -41,9 +39,7 @@ def test_it_is_plain_immutable_data() -> None:
         made.name = "other"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "Shelf", "s3_yaml", "-a", "a-", "a--b", "1a", "a b", "a:b", "é", "a\n", None, 3]
-)
+@pytest.mark.parametrize("name", ["", "Shelf", "s3_yaml", "-a", "a-", "a--b", "1a", "a b", "a:b", "é", "a\n", None, 3])
 def test_names_are_checked(name: object) -> None:
     with pytest.raises(PluginError, match="is not a name for a backend"):
         spec(name=name)
@@ -56,9 +52,7 @@ def test_names_of_every_form_are_taken(name: str) -> None:
     assert spec(name=name).name == name
 
 
-@pytest.mark.parametrize(
-    "target", ["", "a", "a:", ":b", "a:b:c", "a.:b", "a b:c", "a-b:c", ".a:b", "a:b.", None]
-)
+@pytest.mark.parametrize("target", ["", "a", "a:", ":b", "a:b:c", "a.:b", "a b:c", "a-b:c", ".a:b", "a:b.", None])
 def test_targets_are_checked(target: object) -> None:
     with pytest.raises(PluginError, match=r"'package\.module:Class'"):
         spec(target=target)
@@ -109,9 +103,7 @@ def test_a_missing_driver_names_what_to_install(package: Path) -> None:
 
 def test_a_module_that_raises_is_named(package: Path) -> None:
     (package / "raising_shelf.py").write_text("1 / 0\n", encoding="utf-8")
-    with pytest.raises(
-        PluginError, match="importing raising_shelf raised ZeroDivisionError: division by zero\nfix: "
-    ):
+    with pytest.raises(PluginError, match="importing raising_shelf raised ZeroDivisionError: division by zero\nfix: "):
         spec(target="raising_shelf:Shelf").load()
 
 

@@ -43,9 +43,7 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
 """
 
 
-def make_wheel(
-    folder: Path, dist: str, version: str, files: Mapping[str, str], entry_points: str = ""
-) -> Path:
+def make_wheel(folder: Path, dist: str, version: str, files: Mapping[str, str], entry_points: str = "") -> Path:
     """Write a wheel that pip installs.
 
     :param files: the texts of its modules, by path.
@@ -75,9 +73,7 @@ def record_line(path: str, text: str) -> str:
     return f"{path},sha256={digest},{len(text.encode())}"
 
 
-def make_editable(
-    folder: Path, dist: str, version: str, files: Mapping[str, str], entry_points: str = ""
-) -> Path:
+def make_editable(folder: Path, dist: str, version: str, files: Mapping[str, str], entry_points: str = "") -> Path:
     """Write a source tree that `pip install -e` installs without any network."""
     stem = dist.replace("-", "_")
     tree = folder / dist
@@ -128,13 +124,9 @@ class Environment:
 
     def uninstall(self, dist: str) -> None:
         """Uninstall a distribution."""
-        subprocess.run(
-            [*self._pip, "uninstall", "--quiet", "--yes", dist], check=True, env=self._variables({})
-        )
+        subprocess.run([*self._pip, "uninstall", "--quiet", "--yes", dist], check=True, env=self._variables({}))
 
-    def run(
-        self, script: str, variables: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a script in it.
 
         :param variables: what to add to the environment variables.

@@ -43,6 +43,7 @@ class Database:
         self._durable = durable
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._opened = 0
         self._pid = os.getpid()
         _databases.add(self)
 
@@ -70,6 +71,7 @@ class Database:
             connection.close()
             raise
         self._connection = connection
+        self._opened += 1
         return connection
 
     @contextmanager
@@ -85,7 +87,7 @@ class Database:
         except sqlite3.OperationalError as error:
             raise BackendError(f"{self.path}: {error}", fix=_fix(error)) from error
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.IntegrityError):
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise
             raise BackendError(
                 f"{self.path}: {error}", fix="restore it from a copy, or remove it: its records are lost"
@@ -96,6 +98,12 @@ class Database:
         with self._use() as connection:
             rows: list[Any] = _patiently(connection.execute, statement, parameters).fetchall()
             return rows
+
+    def version(self) -> tuple[int, int, int]:
+        """Return what changes with every commit to the file, by whomever."""
+        with self._use() as connection:
+            [(by_others,)] = connection.execute("PRAGMA data_version").fetchall()
+            return (self._opened, by_others, connection.total_changes)
 
     def change(self, statement: str, *parameters: Any) -> int:
         """Execute one statement, which is its own transaction, and return the number of changed rows."""

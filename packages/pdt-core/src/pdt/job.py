@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Collection
 from functools import lru_cache
+from typing import Any
 
 from .errors import InvalidJobIdError
 
@@ -38,6 +39,9 @@ class JobIdRule:
     def of(charset: str, charset_start_end: str) -> JobIdRule:
         """Return the shared rule for these two character sets."""
         return JobIdRule(charset, charset_start_end)
+
+    def __reduce__(self) -> Any:
+        return (JobIdRule.of, (self.charset, self.charset_start_end))
 
     def accepts(self, job: object) -> bool:
         """Tell whether `job` is a valid job id."""

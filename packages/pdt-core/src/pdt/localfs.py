@@ -111,7 +111,7 @@ async def in_thread(func: Callable[..., T], *arguments: Any, size: int = 0) -> T
         place = [] if owner is None else [str(getattr(owner, "path", owner))]
         place += [str(argument) for argument in arguments if isinstance(argument, str | os.PathLike)]
         raise BackendError(
-            f"file system did not answer within {seconds:g} s: {func.__name__.strip('_')} {' '.join(place)}",
+            f"file system did not answer within {round(seconds, 2):g} s: {func.__name__.strip('_')} {' '.join(place)}",
             fix="check that the file system is mounted and its server is up",
         ) from None
 

@@ -33,7 +33,7 @@ def candidates(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     command = COMMANDS.get(before[index]) if index is not None else None
     if index is not None and command is None:
         return
-    parameters = (*(command.parameters if command is not None else ()), *GLOBALS)
+    parameters = list(GLOBALS) if command is None else quick.parameters_of(command, with_file=True)
     valued = _awaiting_value(before, parameters)
     found: Iterable[tuple[str, str]]
     if valued is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable
+from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError, PdtError
@@ -36,6 +37,8 @@ def drive(pipeline: Pipeline, body: Callable[[Pipeline], Awaitable[T]], *, loop:
         return complete(opened())
     import asyncio
 
+    if current_thread() is not main_thread():
+        return asyncio.run(opened())
     # In place of Python's own handler asyncio would install one that cannot interrupt a read of stdin.
     previous = signal.signal(signal.SIGINT, _interrupt)
     try:

@@ -15,7 +15,7 @@ TOKEN = re.compile(r"\s*(?:(?P<name>\w[-\w]*\.\w+)|(?P<mark>[()&|^-])|(?P<other>
 #: How closely each operator binds, as in Python.
 BINDING = {"|": 1, "^": 2, "&": 3, "-": 4}
 DEEPEST = 100
-MOST_LINKS = 500
+MOST_LINKS = 100
 
 
 class ExpressionError(ConfigurationError):

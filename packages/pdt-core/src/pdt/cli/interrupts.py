@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 
 from . import exits
 
@@ -34,6 +35,9 @@ class Interrupts:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Handle the signals while the block runs, in the task that it runs in."""
+        if current_thread() is not main_thread():  # signals are not for this thread
+            yield
+            return
         loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         _handling.append(self)

@@ -60,6 +60,11 @@ def _without_command(invocation: Invocation, words: Sequence[str]) -> int:
     if any(word in HELP for word in words):
         output.write(overview(invocation))
         return exits.OK
+    if words[-1:] == ["--version"]:
+        from .. import __version__
+
+        output.write(f"pdt {__version__}\n")
+        return exits.OK
     if words:
         from .fallback import run_typer
 

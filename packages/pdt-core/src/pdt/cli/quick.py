@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from .spec import Command, Parameter
 from .table import COMMANDS, GLOBALS
 
-__all__ = ["Parsed", "command_index", "parse"]
+__all__ = ["Parsed", "command_index", "parameters_of", "parse"]
 
 MOST_DIGITS = 9
 
@@ -33,16 +33,12 @@ def parse(words: Sequence[str], *, with_file: bool) -> Parsed | None:
     :param words: what follows the program's name.
     :param with_file: whether the pipeline is named on the command line.
     """
-    shared = GLOBALS if with_file else GLOBALS[1:]
     index = command_index(words, with_file=with_file)
     if index is None or words[index] not in COMMANDS:
         return None
     command = COMMANDS[words[index]]
-    before = _read(words[:index], shared)
-    # An option of the command's own is meant where a global one is written alike.
-    own = {flag for parameter in command.parameters for flag in parameter.flags}
-    free = [parameter._replace(flags=tuple(set(parameter.flags) - own)) for parameter in shared]
-    after = _read(words[index + 1 :], (*command.parameters, *free))
+    before = _read(words[:index], GLOBALS if with_file else GLOBALS[1:])
+    after = _read(words[index + 1 :], parameters_of(command, with_file=with_file))
     if before is None or after is None:
         return None
     values = {**before, **after}
@@ -61,6 +57,16 @@ def command_index(words: Sequence[str], *, with_file: bool) -> int | None:
     while index < len(words) and words[index].startswith("-"):
         index += 2 if words[index] in valued else 1
     return index if index < len(words) else None
+
+
+def parameters_of(command: Command, *, with_file: bool) -> list[Parameter]:
+    """Return what may follow a command; its own option is meant where a global one is written alike."""
+    own = {flag for parameter in command.parameters for flag in parameter.flags}
+    shared = GLOBALS if with_file else GLOBALS[1:]
+    free = [
+        parameter._replace(flags=tuple(flag for flag in parameter.flags if flag not in own)) for parameter in shared
+    ]
+    return [*command.parameters, *free]
 
 
 def _read(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, Any] | None:

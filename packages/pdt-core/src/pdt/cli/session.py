@@ -11,6 +11,8 @@ from contextlib import ExitStack
 
 from ..engine.report import Report
 from ..pipeline import Pipeline
+from ..task.base import Task
+from ..task.executor import ExecutorTask
 from ..task.function import InProcessSyncTask
 from . import exits, output
 from .drive import open_pipeline
@@ -111,9 +113,11 @@ class _Session:
         if self._shown is not None:
             self._shown.clear()
         launcher = self._pipeline.runner.launcher
-        self._left = len(launcher.plan) + sum(len(lane.queue) for lane in launcher.lanes.values())
+        lanes = launcher.lanes.values()
+        self._left = len(launcher.plan) + sum(len(lane.in_flight) for lane in lanes)
         self._pipeline.stop()
-        running = sum(len(lane.in_flight) for lane in launcher.lanes.values())
+        running = sum(len(lane.in_flight) - _withdrawn(lane.task) for lane in lanes)
+        self._left -= running
         output.note(f"stopping: {counted(running, 'job')} running; Ctrl-C again leaves at once")
         return True
 
@@ -132,6 +136,11 @@ class _Session:
             output.note(f"{'stopped' if report.interrupted else 'done'} after {duration(seconds)}")
         if report.interrupted:
             output.note(f"interrupted: {counted(self._left, 'job')} left to start; the same command goes on with them")
+
+
+def _withdrawn(task: Task) -> int:
+    """Return how many of a task's jobs were taken back before they began, and are counted as running still."""
+    return sum(future.cancelled() for future in task.rev_jobs.values()) if isinstance(task, ExecutorTask) else 0
 
 
 def leave(status: int) -> None:

@@ -37,6 +37,10 @@ class Backoff(Generic[Thing]):
         """Forget the failures of a thing."""
         self._failures.pop(thing, None)
 
+    def clear(self) -> None:
+        """Forget the failures of everything."""
+        self._failures.clear()
+
     def given_up(self, thing: Thing) -> bool:
         """Tell whether the thing has failed too often."""
         return self._attempts is not None and self._failures.get(thing, (0, 0.0, ""))[0] >= self._attempts

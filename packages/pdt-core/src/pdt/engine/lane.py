@@ -30,7 +30,7 @@ class Lane:
         self,
         task: Task,
         on_launched: Callable[[Task, str], None],
-        on_failed: Callable[[Task, str, Exception], None],
+        on_failed: Callable[[Task, str, BaseException], None],
         on_room: Callable[[], None],
     ) -> None:
         self.task = task
@@ -56,6 +56,10 @@ class Lane:
     def busy(self) -> frozenset[str] | set[str]:
         """The jobs that are not to be started now, whatever the listings say."""
         return self.in_flight | self.ended | self.finished
+
+    def is_busy(self, job: str) -> bool:
+        """Tell whether a job is among `busy`."""
+        return job in self.in_flight or job in self.ended or job in self.finished
 
     @property
     def idle(self) -> bool:
@@ -89,7 +93,9 @@ class Lane:
             job = queue.popleft()
             try:
                 await launch(job)
-            except Exception as error:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt | GeneratorExit) or _is_cancelled():
+                    raise
                 self._on_failed(self.task, job, error)
             else:
                 self._on_launched(self.task, job)
@@ -109,3 +115,9 @@ class Lane:
         for worker in self._workers:
             worker.cancel()
         await self.drain()
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the worker is to stop, rather than the launch that raised."""
+    worker = asyncio.current_task()
+    return worker is not None and worker.cancelling() > 0

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 
 from ..plugins.hooks import Hooks
+from ..repository.base import Repository
 from ..resource_manager import ResourceManager
 from ..task.base import Task
 from ..task.function import FunctionTask
@@ -17,6 +18,7 @@ from .lane import Lane
 from .look import View
 from .report import Report
 from .schedule import Denial, Load, Plan, admit, make_plan
+from .snapshot import leaves_of, transient_leaves
 
 __all__ = ["Launcher", "Notify"]
 
@@ -60,7 +62,7 @@ class Launcher:
         patience: float,
     ) -> None:
         self._tasks = tasks
-        self._report = report
+        self.report = report
         self._hooks = hooks
         self._notify = notify
         self._vetoes = vetoes
@@ -81,6 +83,16 @@ class Launcher:
         self._tells_finished = hooks.active("pdt_job_finished")
         self._waiting_since: dict[str, float] = {}
         self._returned: list[Task] = []
+        self._transient = transient_leaves(tasks.values())
+
+    def begin(self) -> None:
+        """Forget what was given up in an earlier run."""
+        for backoff in (self.failures, self.idle, self.vetoes):
+            backoff.clear()
+        for name, task in self._tasks.items():
+            self.lanes[name].finished.clear()
+            if isinstance(task, FunctionTask):
+                task.blocked.clear()
 
     # What is in flight.
 
@@ -109,19 +121,31 @@ class Launcher:
 
     def take(self, view: View, priority: Callable[[str, str], int] | None) -> None:
         """Plan to start what a look found ready."""
+        self._forget_withdrawn(view)
         ready = {name: self._startable(name, found.jobs) for name, found in view.readiness.items()}
         self.plan = make_plan(ready, priority)
 
     def _startable(self, name: str, jobs: Set[str]) -> Collection[str]:
         """Leave out the jobs that are to be tried later, or not again in this run."""
-        for thing in self.idle.things():
-            if thing[0] == name and thing[1] not in jobs and thing[1] not in self.lanes[name].busy:
-                self.idle.succeeded(thing)
         task = self._tasks[name]
         blocked = task.blocked if isinstance(task, FunctionTask) else {}
         if not (self.failures or self.idle or self.vetoes or blocked):
             return jobs
         return [job for job in jobs if job not in blocked and not self._must_wait((name, job))]
+
+    def _forget_withdrawn(self, view: View) -> None:
+        """Forget what was to be tried later, or not again, of jobs that are not ready any more."""
+        for backoff in (self.failures, self.idle, self.vetoes):
+            for thing in backoff.things():
+                name, job = thing
+                found = view.readiness.get(name)
+                if found is not None and (job in found.jobs or self.lanes[name].is_busy(job)):
+                    continue
+                if found is None or found.failure is None or not backoff.given_up(thing):
+                    backoff.succeeded(thing)
+        for name, repo in view.ready.items():
+            if self.lanes[name].finished and repo in view.snapshot.keys:
+                self.lanes[name].finished.intersection_update(view.snapshot.keys[repo])
 
     def _must_wait(self, thing: tuple[str, str]) -> bool:
         if self.failures.given_up(thing):
@@ -171,7 +195,7 @@ class Launcher:
         """Check a chunk of jobs again, reserve what they need, and give them to the task's lane."""
         lane = self.lanes[task.name]
         try:
-            startable = self._not_vetoed(task, await _still_ready(task, jobs))
+            startable = self._not_vetoed(task, await self._still_ready(task, jobs))
         except Exception as error:
             reason = f"what inhibits it could not be asked: {type(error).__name__}: {error}"
             for job in jobs:
@@ -186,6 +210,20 @@ class Launcher:
         # Lets jobs that never wait run here and now, before the next chunk is taken on.
         await asyncio.sleep(0)
         return bool(reserved)
+
+    async def _still_ready(self, task: Task, jobs: Sequence[str]) -> list[str]:
+        """Drop the jobs that something inhibits by now: the listings may have overlapped their end."""
+        if task.has_ready_override:
+            ready = await task.ready.present(jobs)
+            return [job for job in jobs if job in ready]
+        inhibited: set[str] = set()
+        # As in a look, what jobs leave when they end comes before what they enter.
+        for repo in sorted(task.inhibits_start.values(), key=lambda repo: not self._is_transient(repo)):
+            inhibited |= await repo.present(jobs)
+        return [job for job in jobs if job not in inhibited]
+
+    def _is_transient(self, repo: Repository) -> bool:
+        return not self._transient.isdisjoint(leaves_of([repo]))
 
     def _not_vetoed(self, task: Task, jobs: list[str]) -> list[str]:
         if not jobs or not self._hooks.active("pdt_should_launch"):
@@ -220,14 +258,15 @@ class Launcher:
     def _release(self, task: Task, job: str) -> None:
         """Forget a job that is no longer in flight."""
         lane = self.lanes[task.name]
+        held = job in lane.in_flight
         lane.in_flight.discard(job)
         lane.ended.add(job)
-        if isinstance(task, FunctionTask) and task.resource_manager is not None and task.holding:
+        if held and isinstance(task, FunctionTask) and task.resource_manager is not None and task.holding:
             task.holding -= 1
             self._returned.append(task)
 
     def _launched(self, task: Task, job: str) -> None:
-        self._report.launched[task.name] += 1
+        self.report.launched[task.name] += 1
         if self.failures:
             self.failures.succeeded((task.name, job))
         if not isinstance(task, FunctionTask):
@@ -259,10 +298,10 @@ class Launcher:
 
     def _block(self, task: FunctionTask, job: str) -> None:
         self._release(task, job)
-        self._report.problem(f"{task.name} {job}: {task.blocked[job]}")
+        self.report.problem(f"{task.name} {job}: {task.blocked[job]}")
         self._changed()
 
-    def _launch_failed(self, task: Task, job: str, error: Exception) -> None:
+    def _launch_failed(self, task: Task, job: str, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         logger.warning("launching %s %s failed: %s", task.name, job, reason, exc_info=error)
         self._try_later(task, job, reason)
@@ -272,20 +311,22 @@ class Launcher:
         thing = (task.name, job)
         self.failures.failed(thing, reason)
         if self.failures.given_up(thing):
-            self._report.problem(f"{task.name} {job}: could not be launched: {reason}")
+            self.report.problem(f"{task.name} {job}: could not be launched: {reason}")
         self._changed()
 
     def _committed(self, jobs: list[Ended]) -> None:
         for task, _, job, outcome in jobs:
+            if task.has_ready_override:  # it may say for ever that the job is ready
+                self.lanes[task.name].finished.add(job)
             self._release(task, job)
-            (self._report.succeeded if outcome["success"] else self._report.failed)[task.name] += 1
+            (self.report.succeeded if outcome["success"] else self.report.failed)[task.name] += 1
             if self._tells_finished:
                 self._notify("pdt_job_finished", task=task, job=job, record=outcome)
         self._changed()
 
     def _commit_failed(self, jobs: list[Ended], error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        self._report.problem(f"{jobs[0].done!r} would not take records of ended jobs: {reason}", backend=True)
+        self.report.problem(f"{jobs[0].done!r} would not take records of ended jobs: {reason}", backend=True)
         for task, _, job, _ in jobs:
             self.lanes[task.name].finished.add(job)
             self._release(task, job)
@@ -299,6 +340,9 @@ class Launcher:
         for lane in self.lanes.values():
             lane.in_flight.difference_update(lane.queue)
             lane.queue.clear()
+        for task in self._tasks.values():
+            if isinstance(task, FunctionTask):
+                task.withdraw()
 
     async def settle(self) -> None:
         """Wait until every launch has returned and every record that was taken is written."""
@@ -314,14 +358,6 @@ class Launcher:
                 await lane.close()
         finally:
             await self.commit.close()
-
-
-async def _still_ready(task: Task, jobs: Sequence[str]) -> list[str]:
-    """Drop the jobs that something inhibits by now: the listings may have overlapped their end."""
-    inhibited: set[str] = set()
-    for repo in task.inhibits_start.values():
-        inhibited |= await repo.present(jobs)
-    return [job for job in jobs if job not in inhibited]
 
 
 class _Busy(Mapping[str, Set[str]]):

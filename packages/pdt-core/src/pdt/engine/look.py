@@ -21,6 +21,8 @@ logger = logging.getLogger("pdt.engine")
 
 #: Seconds after which a round goes on without a task whose update has not returned.
 UPDATE_PATIENCE = 10.0
+#: Seconds after which an update or a listing that has not returned no longer keeps a run from ending.
+GIVE_UP = 600.0
 #: What fails is tried this often in a run, the first time again after this many seconds.
 ATTEMPTS = 5
 FIRST_DELAY = 0.25
@@ -50,31 +52,39 @@ class Looker:
 
     def __init__(self, tasks: Mapping[str, Task], report: Report) -> None:
         self._tasks = tasks
-        self._report = report
+        self.report = report
         self._lister = Lister(self._listing_failed)
         self._transient = transient_leaves(tasks.values())
-        self._updating: dict[str, asyncio.Task[bool]] = {}
+        self._updating: dict[str, tuple[float, asyncio.Task[bool]]] = {}
         self.updates: Backoff[str] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
         self.listings: Backoff[Repository] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
 
+    def begin(self) -> None:
+        """Forget what failed in an earlier run."""
+        self.updates.clear()
+        self.listings.clear()
+        self._lister.retry_at.clear()
+
     async def update(self) -> bool:
         """Let every task look after its live jobs, and tell whether anything is live or happened."""
+        now = time.monotonic()
         for name, task in self._tasks.items():
             if name not in self._updating and not self.updates.wait(name):
                 # Not in a task group, which would wait for ever for an update that never returns.
-                loop = asyncio.get_running_loop()
-                self._updating[name] = loop.create_task(task.update(), name=f"pdt update {name}")
-        if self._updating:
-            await asyncio.wait(self._updating.values(), timeout=UPDATE_PATIENCE)
-        busy = [self._updated(name, update) for name, update in list(self._updating.items())]
+                update = asyncio.get_running_loop().create_task(_update(task), name=f"pdt update {name}")
+                self._updating[name] = (now, update)
+        patient = [update for since, update in self._updating.values() if now - since < UPDATE_PATIENCE]
+        if patient:
+            await asyncio.wait(patient, timeout=UPDATE_PATIENCE)
+        busy = [self._updated(name, since, update) for name, (since, update) in [*self._updating.items()]]
         return any(busy)
 
-    def _updated(self, name: str, update: asyncio.Task[bool]) -> bool:
+    def _updated(self, name: str, since: float, update: asyncio.Task[bool]) -> bool:
         if not update.done():
-            self._report.problem(
-                f"task {name!r} has not returned from update() for {UPDATE_PATIENCE:g} s", backend=True
-            )
-            return True
+            if time.monotonic() - since < GIVE_UP:
+                return True
+            self.report.problem(f"update of task {name!r} does not return", backend=True)
+            return False
         del self._updating[name]
         error = None if update.cancelled() else update.exception()
         if update.cancelled() or error is not None:
@@ -98,9 +108,16 @@ class Looker:
         view = View(snapshot, ready=ready)
         for name, task in enabled.items():
             found = view.readiness[name] = ready_jobs(task, ready[name], snapshot, busy[name])
-            if found.skipped:
-                ready[name].report_skipped(found.skipped)
+            if found.skipped:  # everything required holds them; a ready repository may be made anew for each look
+                lasting = ready[name] if task.has_ready_override else [*task.required_for_start.values()][0]
+                lasting.report_skipped(found.skipped)
         return view
+
+    @property
+    def listing(self) -> bool:
+        """Whether a listing is under way that may still return."""
+        now = time.monotonic()
+        return any(now - since < GIVE_UP for since, _ in self._lister.under_way.values())
 
     def _listing_failed(self, repo: Repository, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
@@ -110,15 +127,24 @@ class Looker:
     def report_abandoned(self) -> None:
         """Say what could not be listed or updated to the end."""
         for repo, reason in self.listings.abandoned().items():
-            self._report.problem(f"{repo!r} could not be listed: {reason}", backend=True)
+            self.report.problem(f"{repo!r} could not be listed: {reason}", backend=True)
+        for repo in self._lister.under_way:
+            self.report.problem(f"{repo!r} could not be listed: it does not answer", backend=True)
         for name, reason in self.updates.abandoned().items():
-            self._report.problem(f"update of task {name!r} failed: {reason}", backend=True)
+            self.report.problem(f"update of task {name!r} failed: {reason}", backend=True)
 
     async def close(self) -> None:
         """Stop what is still under way."""
         await self._lister.close()
-        await cancel_and_wait(self._updating.values())
+        await cancel_and_wait([update for _, update in self._updating.values()])
         self._updating.clear()
+
+
+async def _update(task: Task) -> bool:
+    try:
+        return bool(await task.update())
+    except SystemExit as error:  # it would end the event loop itself
+        raise RuntimeError(f"it raised SystemExit: {error}") from error
 
 
 async def look_once(tasks: Mapping[str, Task]) -> View:

@@ -118,21 +118,25 @@ class _Prover:
 
     def prove(self, link: str, repo: Repository, key: str, depth: int = 0) -> Lookup:
         """Return whether `key` is in `repo`, and the steps that decide it."""
-        present: bool | None
-        because: tuple[Lookup, ...] = ()
         try:
             known = self._snapshot.items if repo in self._snapshot.items else self._snapshot.keys
             present = key in known[repo] if repo in known else key in self._snapshot.keys_of(repo)
-            if repo.children and depth < DEEPEST_PROOF:
-                lookups = repo.lookups(key, self._snapshot.answers(repo))[:WIDEST_PROOF]
-                children = repo.children
-                because = tuple(
-                    self.prove(children[index].name, children[index].repo, below, depth + 1)
-                    for index, below in lookups
-                )
         except ListingError:
             present = None
+        because = self._steps_below(repo, key, depth) if repo.children and depth < DEEPEST_PROOF else ()
         return Lookup(link, repr(repo), key, present, tuple(self._writers.get(repo, ())), because)
+
+    def _steps_below(self, repo: Repository, key: str, depth: int) -> tuple[Lookup, ...]:
+        try:
+            lookups = repo.lookups(key, self._snapshot.answers(repo))[:WIDEST_PROOF]
+        except ListingError:
+            return ()  # it answered as a whole, so that what it is made of was not asked
+        children = [repo.children[index] for index, _ in lookups]
+        keys = [below for _, below in lookups]
+        return tuple(
+            self.prove(child.name, child.repo, below, depth + 1)
+            for child, below in zip(children, keys, strict=True)
+        )
 
 
 def writers_of(tasks: Sequence[Task]) -> dict[Repository, list[str]]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from math import inf
 from typing import TYPE_CHECKING
 
+from ..errors import ConfigurationError
 from ..plugins.hooks import Hooks
 from ..task.base import Task
 from ..task.function import FunctionTask
@@ -30,7 +31,7 @@ POLL_SECONDS = (0.05, 1.0)
 PAUSE_SHARE = 4
 #: Likewise, while there are jobs left to start.
 BUSY_SHARE = 20
-BUSY_SECONDS = 1.0
+BUSY_SECONDS = 0.1
 
 
 class Runner:
@@ -58,6 +59,7 @@ class Runner:
             patience=pipeline.patience,
         )
         self._looker = Looker(pipeline.tasks, self.report)
+        self._working = False
         self._stopping = False
         self._changed = True
         self._woken = False
@@ -88,7 +90,16 @@ class Runner:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Take records and events while the block runs; when it ends, everything that was taken is written."""
+        """Take records and events while the block runs; when it ends, everything that was taken is written.
+
+        :raises ConfigurationError: if another such block runs.
+        """
+        if self._working:
+            raise ConfigurationError(
+                f"pipeline {self._pipeline.name!r} is being run already",
+                fix="wait until that has returned, or stop it with its stop()",
+            )
+        self._working = True
         functions = [task for task in self._pipeline.tasks.values() if isinstance(task, FunctionTask)]
         for task in self._pipeline.tasks.values():
             task.wake = self.wake
@@ -104,6 +115,7 @@ class Runner:
                 if self._notices:
                     await asyncio.wait(self._notices)
             finally:
+                self._working = False
                 await cancel_and_wait(self._notices)
                 for task in self._pipeline.tasks.values():
                     task.wake = None
@@ -122,6 +134,7 @@ class Runner:
     async def look(self) -> None:
         """List every repository once, and plan to start what is ready."""
         self._changed = False
+        self.view = View()  # its listings make room for the next
         self.view = await self._looker.look(self.launcher.begin_look())
         self.launcher.take(self.view, self._pipeline.priority)
 
@@ -145,6 +158,7 @@ class Runner:
         :param launch_once: launch what is ready at first, and then only wait for it.
         :param fail_fast: start nothing more after the first failure.
         """
+        self._begin()
         poll = POLL_SECONDS[0]
         looks = 0
         while True:
@@ -178,6 +192,14 @@ class Runner:
         self._conclude()
         return self.report
 
+    def _begin(self) -> None:
+        """Start over: what an earlier run reported, gave up or was told is not for this one."""
+        self._stopping = False
+        self._changed = True
+        self.report = self.launcher.report = self._looker.report = Report()
+        self.launcher.begin()
+        self._looker.begin()
+
     def _until_look(self) -> float:
         """Return the seconds until a look is due, given that something has changed."""
         if not self.launcher.in_flight:
@@ -196,6 +218,8 @@ class Runner:
             return False
         if self._stopping or not waits_count:
             return True
+        if self._looker.listing:
+            return False
         if any(never_fits(self._pipeline.tasks[name]) is None for name in self.launcher.plan.tasks()):
             return False
         backoffs = (self.launcher.failures, self.launcher.idle, self._looker.updates, self._looker.listings)
@@ -206,13 +230,12 @@ class Runner:
         launcher, looker = self.launcher, self._looker
         backoffs = (launcher.failures, launcher.idle, launcher.vetoes, looker.updates, looker.listings)
         waits = [backoff.soonest() for backoff in backoffs]
-        wait = min([poll, *(soonest for soonest in waits if soonest is not None)])
-        if self._changed:
-            wait = min(wait, self._until_look())
+        due = min((wait for wait in waits if wait is not None), default=poll)
+        if not due:
+            self._changed = True  # only a look can plan what was put off until now
+        wait = min(poll, self._until_look() if self._changed else due)
         if not wait:
-            # What was put off is due: only a look can plan it, and what is under way gets its turn before.
-            self._changed = True
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # what is under way gets its turn before
             return
         self._awake.clear()
         if self.launcher.only_records_left:

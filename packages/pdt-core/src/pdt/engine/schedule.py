@@ -138,7 +138,7 @@ def admit(
                 count = _fitting(load, count, taken, held, quotas)
                 if count < min(len(queue), rooms.get(task, 0), CHUNK) and task not in admission.denials:
                     admission.denials[task] = _denial(load, count, taken, held, quotas)
-                    if task in patient:
+                    if task in patient and load.request.excess(quotas[load.manager]) is None:
                         held[load.manager] += load.request
                 taken[load.manager] += load.request * count
             if count:

@@ -78,12 +78,15 @@ def leaves_of(repos: Iterable[Repository]) -> dict[Repository, bool]:
     """Return every repository that has to be asked for the keys of `repos`, and whether for its infos as well."""
     found: dict[Repository, bool] = {}
     waiting = [(repo, False) for repo in repos]
+    seen = set(waiting)
     while waiting:
         repo, items = waiting.pop()
         if items or not repo.children:
             found[repo] = found.get(repo, False) or items
         if not items:
-            waiting += [(child.repo, child.items) for child in repo.children]
+            below = {(child.repo, child.items) for child in repo.children} - seen
+            seen |= below
+            waiting += below
     return found
 
 
@@ -101,7 +104,8 @@ class Lister:
     def __init__(self, report: Callable[[Repository, BaseException], None]) -> None:
         self._report = report
         self._remembered: dict[Repository, tuple[Hashable, Set[str]]] = {}
-        self._under_way: dict[Repository, tuple[float, asyncio.Task[Any]]] = {}
+        #: The listings that have not returned, and when each began.
+        self.under_way: dict[Repository, tuple[float, asyncio.Task[Any]]] = {}
         self.retry_at: dict[Repository, float] = {}
         self._failed: dict[Repository, str] = {}
 
@@ -137,7 +141,10 @@ class Lister:
 
     async def _ask(self, repo: Repository, items: bool) -> Any:
         if items:
-            return await repo.items()
+            infos = await repo.items()
+            if not isinstance(infos, Mapping):
+                raise TypeError(f"{type(repo).__name__}.items() returned {type(infos).__name__}, not a mapping")
+            return infos
         stamp = repo.stamp()
         remembered = self._remembered.get(repo)
         if stamp is not None and remembered is not None and remembered[0] == stamp:
@@ -154,20 +161,24 @@ class Lister:
     ) -> None:
         import asyncio
 
+        now = time.monotonic()
         for repo in group:
-            if repo not in self._under_way:
+            if repo not in self.under_way:
                 # Not in a task group, which would wait for a listing that never ends.
                 listing = asyncio.get_running_loop().create_task(self._ask(repo, leaves[repo]))
-                self._under_way[repo] = (time.monotonic(), listing)
-        await asyncio.wait([self._under_way[repo][1] for repo in group], timeout=LISTING_PATIENCE)
+                self.under_way[repo] = (now, listing)
+        asked = [self.under_way[repo] for repo in group]
+        patient = [listing for since, listing in asked if now - since < LISTING_PATIENCE]
+        if patient:
+            await asyncio.wait(patient, timeout=LISTING_PATIENCE)
         for repo in group:
-            since, listing = self._under_way[repo]
+            since, listing = self.under_way[repo]
             if not listing.done():
                 snapshot.failures[repo] = (
                     f"listing it has been under way for {time.monotonic() - since:.0f} s"
                 )
                 continue
-            del self._under_way[repo]
+            del self.under_way[repo]
             if listing.cancelled():
                 snapshot.failures[repo] = "listing it was cancelled"
             elif (error := listing.exception()) is not None:
@@ -205,8 +216,8 @@ class Lister:
         """Stop the listings that are still under way."""
         import asyncio
 
-        under_way = [listing for _, listing in self._under_way.values()]
-        self._under_way.clear()
+        under_way = [listing for _, listing in self.under_way.values()]
+        self.under_way.clear()
         for listing in under_way:
             listing.cancel()
         if under_way:

@@ -270,6 +270,8 @@ class MetadataRepository(Repository):
 
     async def dump_all(self, records: Mapping[str, Any]) -> None:
         """Store many records, together where the store can; all of them are visible on return."""
+        for job in records:
+            self.job_ids.check(job)
         for job, data in records.items():
             await self.dump(job, data)
 

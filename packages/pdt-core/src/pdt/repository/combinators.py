@@ -134,7 +134,7 @@ class AggregateAndRepository(_Aggregate):
 
     async def present(self, jobs: Collection[str]) -> set[str]:
         """Return those of `jobs` that all children contain."""
-        return set(jobs).intersection(*await self._ask_children(lambda repo: repo.present(jobs)))
+        return set.intersection(*await self._ask_children(lambda repo: repo.present(jobs)))
 
 
 class BlockingRepository(Combinator):
@@ -404,7 +404,7 @@ class RelatedItemRepository(Combinator):
         """Name the translation, and then what it leads to."""
         lookup = answers[1]
         key = lookup.get(job) if isinstance(lookup, Mapping) else None
-        return [(1, job), (0, key)] if isinstance(key, str) else [(1, job)]
+        return [(1, job), (0, key)] if self.base_repository.job_ids.accepts(key) else [(1, job)]
 
     async def translate(self, job: str) -> str | None:
         """Return the base's key for `job`, or None if there is none."""

@@ -157,12 +157,12 @@ class FileWriter:
         if self._size > INLINE_BYTES:
             self._total += self._size
             try:
-                await in_thread(self._in_turn, self._spill, size=self._size)
+                await in_thread(self._write_out, self._spill, size=self._size)
             except BaseException as error:
                 await self._abandon(error)
                 raise
 
-    def _in_turn(self, step: Callable[[], None]) -> None:
+    def _write_out(self, step: Callable[[], None]) -> None:
         """Take a step, unless the file is abandoned; the last of this thread and who abandons cleans up."""
         try:
             with self._turn:
@@ -211,7 +211,7 @@ class FileWriter:
             self._publish()
             return
         try:
-            await in_thread(self._in_turn, self._publish, size=self._total + self._size)
+            await in_thread(self._write_out, self._publish, size=self._total + self._size)
         except BaseException:
             await self._abandon()
             raise

@@ -173,6 +173,10 @@ class FileRepositoryBase(Repository):
 
     async def info(self, job: str) -> Any:
         """Return the local path as text."""
+        return await self._locate(job)
+
+    async def _locate(self, job: str) -> str:
+        """Return where `job` is, or would be."""
         path = self._path(job)
         return await call(self.inline, self._find, job) if self.case_insensitive else path
 

@@ -11,7 +11,8 @@ from ..plain import is_flat
 
 __all__ = ["dump_flat_yaml"]
 
-_BARE = re.compile(r"[A-Za-z][A-Za-z_]*", re.ASCII)
+#: Longer keys would have to be written in another way.
+_BARE = re.compile(r"[A-Za-z][A-Za-z_]{0,99}", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
 #: Words that YAML 1.1 takes for something else than themselves.
 _WORDS = frozenset("y n yes no on off true false null".split())

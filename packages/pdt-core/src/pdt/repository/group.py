@@ -82,9 +82,10 @@ class GroupRepository(Combinator):
 
         :raises TypeError: if `source` is not a blob repository.
         """
+        self.job_ids.check(group)
         if not isinstance(self.source, BlobRepository):
             raise TypeError(f"{self.source!r} has no blobs to open; use info({group!r})")
-        for member in await self.members(self.job_ids.check(group)):
+        for member in await self.members(group):
             yield member, self.source.open(member, mode)
 
     async def delete(self, job: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Collection, Mapping, Set
+from collections.abc import AsyncGenerator, Collection, Hashable, Mapping, Set
 from functools import cached_property
 from typing import Any
 
@@ -161,6 +161,10 @@ class SqliteMetadataRepository(MetadataRepository):
         """Remove the record of `job`; nothing happens if there is none."""
         statement = "DELETE FROM records WHERE name = ? AND job = ?"
         await call(self.inline, self._database.change, statement, self.name, self.job_ids.check(job))
+
+    def stamp(self) -> Hashable | None:
+        """Return what changes with every commit to the file."""
+        return self._database.version() if self.inline else None
 
     def durable_path(self) -> str | None:
         """Return the directory of the file."""

@@ -199,7 +199,7 @@ class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
 
         :raises CorruptRecordError: if the file is no YAML.
         """
-        path = self._path(job)
+        path = await self._locate(job)
         try:
             text = await call(self.inline, read_bytes, path, RECORD_LIMIT + 1)
         except FileNotFoundError:
@@ -211,4 +211,4 @@ class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
 
         :raises TypeError: if YAML cannot express it.
         """
-        await call(self.inline, put_bytes, self._path(job), dump_yaml(data).encode())
+        await call(self.inline, put_bytes, await self._locate(job), dump_yaml(data).encode())

@@ -40,9 +40,10 @@ class ResourceManager:
             for source in self._sources:
                 load = await source()
                 used += replace(load, launches=load.launches or 0)
-            # Whoever asked at the same time may have got the answer first, and added to it.
-            if self._used is None and age == self._age:
+            if age == self._age:
                 self._used = used
+                # Whoever is asking at the same time must not undo what is reserved from now on.
+                self._age += 1
         return self._used
 
     def can_ever_fit(self, request: Resources) -> ResourceType | None:

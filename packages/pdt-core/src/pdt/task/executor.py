@@ -141,6 +141,7 @@ class ExecutorTask(FunctionTask):
         if future is None or not future.done():
             return
         if future.cancelled() or job in self._cancelled:
+            self._cancelled.add(job)
             self._forget(job)
             return
         error = future.exception()
@@ -158,6 +159,11 @@ class ExecutorTask(FunctionTask):
             self._ended.append(job)  # its end is still to be recorded
             raise
         self._forget(job)
+
+    def withdraw(self) -> None:
+        """Take back the jobs that wait in the executor's queue; they stay ready."""
+        for future in list(self.rev_jobs.values()):
+            future.cancel()
 
     def take_unrecorded(self) -> list[str]:
         """Return the jobs that ended without a record since the last call."""

@@ -102,6 +102,9 @@ class FunctionTask(Task):
         """Return the jobs that ended without a record since the last call, after their launch had returned."""
         return []
 
+    def withdraw(self) -> None:
+        """Take back the jobs that were launched and have not begun; they stay ready."""
+
     async def _succeeded(self, job: str, start: datetime, end: datetime) -> None:
         if self.metadata:
             await self.recorder.record(self, self.done, job, success(start, end))

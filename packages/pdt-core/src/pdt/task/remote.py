@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigurationError, CorruptRecordError
@@ -85,8 +87,29 @@ def by_name(task: str, func: Callable[..., Any], owner: FunctionTask) -> Named:
     return named
 
 
+@cache
+def _follow_controller() -> None:
+    """Leave Ctrl-C to the controller, which lets what is running end; and end when it is gone."""
+    import multiprocessing
+    import signal
+    import threading
+
+    controller = multiprocessing.parent_process()
+    if controller is None or threading.current_thread() is not threading.main_thread():
+        return
+
+    def end_with_controller() -> None:
+        controller.join()
+        os._exit(1)
+
+    # The terminal sends it to every process, and a job that it ended would be recorded as failed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_controller, name="pdt-follow", daemon=True).start()
+
+
 def run_call(call: Call) -> Ended:
     """Run the body of a task for one job; called in the worker."""
+    _follow_controller()
     body = call.body.resolve() if isinstance(call.body, Named) else call.body
     start = now()
     try:

@@ -131,7 +131,6 @@ def _edge(start: tuple[float, float, float], end: tuple[float, float, float]) ->
 def _box(node: Node, x: float, y: float, width: float) -> str:
     kind, radius = ("task", 4) if node.is_task else ("repository", HEIGHT / 2)
     label, detail = (escape("".join(filter(str.isprintable, text))) for text in (node.label, node.detail))
-    return (
-        f'<g><title>{detail or label}</title><rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-        f'height="{HEIGHT}" rx="{radius}"/><text x="{x + width / 2:.1f}" y="{y + HEIGHT / 2:.1f}" dy=".35em">{label}</text></g>'
-    )
+    box = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{HEIGHT}" rx="{radius}"'
+    text = f'<text x="{x + width / 2:.1f}" y="{y + HEIGHT / 2:.1f}" dy=".35em">{label}</text>'
+    return f'<g><title>{detail or label}</title><rect class="{kind}" {box}/>{text}</g>'

@@ -67,7 +67,8 @@ def _opener(source: str | None, value: str | None) -> Opener:
     if value is not None:
         return lambda: io.BytesIO(value.encode("utf-8", "surrogateescape"))
     if source is None or source == "-":
-        return lambda: open(sys.stdin.fileno(), "rb", closefd=False)
+        # Unbuffered: between the reads of a buffer, Ctrl-C would have to wait for more input.
+        return lambda: open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     if not os.path.isfile(source):
         raise NotFoundError(f"there is no file {source}")
     return lambda: open(source, "rb")
@@ -123,8 +124,13 @@ async def _write(repo: BlobRepository, job: str, data: bytes) -> None:
 
 
 def _read_record(opener: Opener, link: LinkName, job: str) -> bytes:
+    blocks: list[bytes] = []
+    size = 0
     with opener() as file:
-        text = file.read(RECORD_LIMIT + 1)
+        while size <= RECORD_LIMIT and (block := file.read(BLOCK)):
+            blocks.append(block)
+            size += len(block)
+    text = b"".join(blocks)
     if not text.strip():
         raise ConfigurationError(
             f"nothing was given for record {job!r} of {link}", fix="give YAML, such as {} for an empty record"
