@@ -10,9 +10,7 @@ import pytest
 
 from pdt import Pipeline
 from pdt.cli import log
-from tests.core.cli.support import make_pipeline, write_project
-
-TEXTS = {"a": "one two", "b": "one", "d": "boom"}
+from tests.core.cli.support import TEXTS, make_pipeline, write_project
 
 
 @pytest.fixture

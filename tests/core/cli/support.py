@@ -13,8 +13,10 @@ from pdt import FileRepository, InProcessMetadataRepository, InProcessSyncTask, 
 from pdt.cli.invocation import Invocation
 from pdt.cli.program import run_in
 
-__all__ = ["PROJECT", "call", "make_pipeline", "pdt_command", "run_pdt", "write_project"]
+__all__ = ["PROJECT", "TEXTS", "call", "make_pipeline", "pdt_command", "run_pdt", "write_project"]
 
+#: The jobs of a project, of which d fails.
+TEXTS = {"a": "one two", "b": "one", "d": "boom"}
 #: A pipeline of two tasks on disk: `count` fails for a text that contains "boom", `make-report` reads its output.
 PROJECT = """
 import os

@@ -133,7 +133,7 @@ async def test_a_job_that_waited_too_long_is_kept_room_for() -> None:
         "small", memory(*jobs_of(200)), small, resource_manager=quota, job_resources=pdt.Resources(1, 0)
     )
     bigs, _, _ = counting_task("big", memory("b"), big, resource_manager=quota, job_resources=pdt.Resources(2, 0))
-    async with pipeline_of(smalls, bigs, priority=lambda task, job: task == "small", patience=0.2) as pipeline:
+    async with pipeline_of(smalls, bigs, patience=0.2) as pipeline:
         await pipeline.run()
     assert len(order) == 201
     assert 5 < order.index("big") < 150

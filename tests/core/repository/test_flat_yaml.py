@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pdt.repository.flat_yaml import dump_flat_yaml
 from pdt.task.record import success
 

@@ -93,7 +93,9 @@ def test_every_value_comes_back(repo: Repo, value: Any) -> None:
     assert same(complete(repo.items())["a"], value)
 
 
-@given(records=st.dictionaries(st.sampled_from("abc"), st.dictionaries(st.text(), st.text() | st.integers() | st.none())))
+@given(
+    records=st.dictionaries(st.sampled_from("abc"), st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
+)
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
 def test_flat_records_take_a_shorter_way_and_come_back_too(repo: Repo, records: dict[str, Any]) -> None:
     complete(repo.dump_all(records))
@@ -179,7 +181,7 @@ async def test_a_stamp_changes_with_every_change(repo: Repo) -> None:
     seen.append(repo.stamp())
     other.dump_durably({"b": 1})
     seen.append(repo.stamp())
-    repo.dump_durably({"b": 1})
+    repo.dump_durably({"b": 2})
     seen.append(repo.stamp())
     for job in ("x", "y", "z"):
         repo.release()

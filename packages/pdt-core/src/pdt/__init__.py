@@ -19,16 +19,18 @@ _HOMES = {
     "pdt.pipeline": "Pipeline",
     "pdt.plugins.registry": "backend",
     "pdt.plugins.spec": "BackendSpec CommandSpec",
-    "pdt.repository": "AggregateAndRepository AggregateOrRepository BlobRepository BlockingRepository "
+    "pdt.repository": "AggregateAndRepository AggregateOrRepository BlobRepository BlockingRepository Child Combinator "
     "DirectoryRepository ExecutorLiveRepo FileRepository FileRepositoryBase GroupRepository InProcessBlobRepository "
-    "InProcessBlobStream InProcessMetadataRepository MapRepository MetadataRepository RelatedItemRepository Repository "
-    "SqliteMetadataRepository YamlMetadataFileRepository YamlMetadataRepository job_getter",
+    "InProcessBlobStream InProcessMetadataRepository MapRepository MetadataRepository Opening RelatedItemRepository "
+    "Repository SqliteMetadataRepository YamlMetadataFileRepository YamlMetadataRepository job_getter",
     "pdt.resource_manager": "ResourceManager ResourceType Resources parse_quantity",
     "pdt.session": "Session",
     "pdt.store": "Store",
     "pdt.streams": "AReadStream AReadText AWriteStream AWriteText async_copyfile async_copyfile_str roundrobin",
     "pdt.task": "ExecutorTask FunctionTask FunctionTaskProtocol InProcessSyncTask Task",
 }
+#: Modules that the reference has, which `import pdt` alone has to show as well.
+_MODULES = frozenset({"main", "pipeline", "repository", "resource_manager", "session", "task", "utils"})
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 # Type checkers take this for typing.TYPE_CHECKING, whose import would cost more than all the rest.
@@ -59,8 +61,8 @@ __all__ = [*sorted(_HOME_OF), "__version__", "main"]
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name == "main":
-        return importlib.import_module("pdt.main")
+    if name in _MODULES:
+        return importlib.import_module(f"pdt.{name}")
     home = _HOME_OF.get(name)
     if home is not None:
         value = getattr(importlib.import_module(home), name)

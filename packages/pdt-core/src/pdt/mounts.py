@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-__all__ = ["filesystem_type", "is_local"]
+__all__ = ["filesystem_type", "has_exact_stamps", "is_local"]
 
 MOUNTS = "/proc/self/mounts"
 NETWORK_TYPES = frozenset(
@@ -53,3 +53,13 @@ def _is_remote(kind: str) -> bool:
 def is_local(path: str | os.PathLike[str]) -> bool:
     """Tell whether `path` lies on a disk or in the memory of this machine, rather than behind a network."""
     return not _is_remote(filesystem_type(path))
+
+
+def has_exact_stamps(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a time of change that somebody has read differs from that of every later change.
+
+    Source: https://docs.kernel.org/filesystems/multigrain-ts.html (Linux 6.13).
+    """
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    recent = release is not None and (int(release[1]), int(release[2])) >= (6, 13)
+    return os.uname().sysname == "Linux" and recent and filesystem_type(path) in ("btrfs", "ext4", "tmpfs", "xfs")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .engine.report import Report
     from .engine.runner import Runner
+    from .engine.snapshot import Remembered
     from .engine.verdict import Verdict
     from .resource_manager import ResourceManager
 
@@ -84,6 +85,8 @@ class Pipeline:
         self._stack: AsyncExitStack | None = None
         self._lock: ControllerLock | None = None
         self.hooks: Hooks = Hooks()
+        #: What was listed since it was opened, of repositories that can tell whether they have changed.
+        self.listings: Remembered = {}
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -164,6 +167,7 @@ class Pipeline:
     def _release(self) -> None:
         """Forget the run, and give the controller's lock back."""
         lock, self._lock, self._runner = self._lock, None, None
+        self.listings.clear()
         if lock is not None:
             lock.release()
         for repo in self.repositories:
@@ -282,7 +286,8 @@ class Pipeline:
     # The graph.
 
     def graph(self) -> DiGraph[Task | Repository]:
-        """Return the directed graph of tasks and repositories: edges lead from what is read to what reads it."""
+        """Return the directed graph of tasks and repositories: edges lead from what is read to what reads it,
+        and from a repository to those that are computed from it."""
         import networkx
 
         graph: DiGraph[Any] = networkx.DiGraph()
@@ -295,6 +300,9 @@ class Pipeline:
                         graph.add_edge(task, link.repo)
                 else:
                     graph.add_edge(task, link.repo)
+        for repo in self.repositories:
+            for child in repo.children:
+                graph.add_edge(child.repo, repo)
         return graph
 
     def dependants(self, node: Repository | Task, recursive: bool) -> Iterable[Repository | Task]:

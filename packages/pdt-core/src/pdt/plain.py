@@ -33,8 +33,11 @@ def is_flat(data: Any) -> bool:
 
 
 def dumps_flat(records: dict[str, Any]) -> str:
-    """Return many flat values, by job, as one JSON object of what `dumps` returns for each."""
-    return _ENCODER.encode(records)
+    """Return many flat values, by job, as one JSON object of what `dumps` returns for each.
+
+    :raises TypeError: if one of them cannot be written.
+    """
+    return _written(records)
 
 
 def dumps(data: Any) -> str:
@@ -42,9 +45,13 @@ def dumps(data: Any) -> str:
 
     :raises TypeError: if it contains something that is not plain data, or itself.
     """
+    return _written(data if is_flat(data) else _convert(data, DEEPEST, _tagged))
+
+
+def _written(data: Any) -> str:
     try:
-        return _ENCODER.encode(data if is_flat(data) else _convert(data, DEEPEST, _tagged))
-    except ValueError as error:
+        return _ENCODER.encode(data)
+    except ValueError as error:  # a number of thousands of digits
         raise TypeError(f"this value cannot be stored: {error}") from None
 
 

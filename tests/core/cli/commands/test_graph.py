@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from xml.etree import ElementTree
+from xml.etree.ElementTree import XML, Element
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,10 @@ from pdt.cli.commands.graph_svg import layers_of, svg
 from tests.core.cli.support import call
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(text: str) -> Element:
+    return XML(text)
 
 
 def drawn(pipeline: Pipeline, form: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -50,7 +54,7 @@ def test_every_language_has_every_node_and_edge(pipeline: Pipeline, capsys: pyte
     for node in found["nodes"]:
         assert f'["{node["name"]}"]' in mermaid or f'[("{node["name"]}")]' in mermaid
         assert f'label="{node["name"]}"' in dot
-    picture = ElementTree.fromstring(drawn(pipeline, "svg", capsys))
+    picture = parsed(drawn(pipeline, "svg", capsys))
     assert sorted(text.text or "" for text in picture.iter(f"{SVG}text")) == sorted(
         node["name"] for node in found["nodes"]
     )
@@ -61,7 +65,7 @@ def test_text_that_could_be_markup_is_escaped(capsys: pytest.CaptureFixture[str]
     task = InProcessSyncTask("t", InProcessMetadataRepository(), func=lambda job: None)
     task.link("input", FileRepository('/tmp/<script>"x"&\x1b[31m'), is_input=True)
     pipeline = Pipeline([task], name="p")
-    picture = ElementTree.fromstring(drawn(pipeline, "svg", capsys))
+    picture = parsed(drawn(pipeline, "svg", capsys))
     assert any("<script>" in (title.text or "") for title in picture.iter(f"{SVG}title"))
     dot = drawn(pipeline, "dot", capsys)
     assert "\x1b" not in dot
@@ -81,7 +85,7 @@ def drawings(draw: st.DrawFn) -> Drawing:
 def test_any_graph_is_drawn_whole(drawing: Drawing) -> None:
     layers = layers_of(drawing)
     assert sorted(key for layer in layers for key in layer) == sorted(node.key for node in drawing.nodes)
-    picture = ElementTree.fromstring(svg(drawing))
+    picture = parsed(svg(drawing))
     assert len(picture.findall(f"{SVG}path")) == len(drawing.edges)
     boxes = [
         tuple(float(rect.attrib[name]) for name in ("x", "y", "width", "height")) for rect in picture.iter(f"{SVG}rect")

@@ -33,7 +33,7 @@ def test_all_are_listed_with_their_state(pipeline: Pipeline, capsys: pytest.Capt
     captured = capsys.readouterr()
     rows = {line.split()[0]: line for line in captured.out.splitlines()}
     assert "repository: and, blocking, directory" in rows["pdt-core"]
-    assert "ok" in rows["pdt-tape"] and "repository: tape" in rows["pdt-tape"]
+    assert rows["pdt-tape"].split()[1:] == ["ok", "repository:", "tape", "-"]
     assert "incompatible" in rows["pdt-old"]
     assert captured.err.startswith("pdt-old: incompatible: old_plugin declares no PDT_API\n  fix: ")
     assert call(pipeline, "plugins", "--json") == 0

@@ -17,9 +17,9 @@ def can_glance(pipeline: Pipeline) -> bool:
 
 
 async def look(pipeline: Pipeline) -> dict[str, Readiness]:
-    """Return, by task, what may start as far as one listing of each repository says."""
+    """List each repository of an open pipeline once, and return, by task, what may start."""
     tasks = {name: task for name, task in pipeline.tasks.items() if not task.disabled}
     ready = {name: task.ready for name, task in tasks.items()}
-    lister = Lister(lambda repo, error: None)
+    lister = Lister(lambda repo, error: None, pipeline.listings)
     snapshot = await lister.take(ready.values(), transient_leaves(tasks.values()))
     return {name: ready_jobs(task, ready[name], snapshot) for name, task in tasks.items()}

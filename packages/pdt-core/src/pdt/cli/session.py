@@ -35,7 +35,10 @@ def run_session(
     quiet: bool,
     progress: bool | None,
 ) -> int:
-    """Run a closed pipeline and return the exit status; see `pdt.cli.commands.run.run`."""
+    """Run a pipeline and return the exit status; see `pdt.cli.commands.run.run`.
+
+    :param pipeline: closed, or open for this run only.
+    """
     session = _Session(pipeline, forever, quiet)
     shown = Progress(pipeline, sys.stderr) if is_wanted(progress) and not quiet else None
     return asyncio.run(session.run(launch_once, timeout, fail_fast, shown))
@@ -77,7 +80,8 @@ class _Session:
         return status
 
     async def _open_and_run(self, launch_once: bool, timeout: float | None, fail_fast: bool) -> int:
-        await open_pipeline(self._pipeline)
+        if not self._pipeline.is_open:
+            await open_pipeline(self._pipeline)
         try:
             return await self._run_open(launch_once, timeout, fail_fast)
         finally:

@@ -15,6 +15,7 @@ from ..repository.base import MetadataRepository
 from ..repository.filesystem import FileRepository
 from ..repository.sqlite import SqliteMetadataRepository
 from ..task.record import Outcome
+from .snapshot import leaves_of
 
 if TYPE_CHECKING:
     from ..task.base import Task
@@ -90,14 +91,14 @@ class GroupCommit:
 
     :param durable: whether what is recorded as done survives a power cut.
     :param on_committed: called with the jobs whose records are written.
-    :param on_failed: called with the jobs whose store would not take their records, and why.
+    :param on_failed: called with the jobs whose records are not written, if any, and what went wrong.
     """
 
     def __init__(
         self,
         durable: bool,
         on_committed: Callable[[list[Ended]], None],
-        on_failed: Callable[[list[Ended], Exception], None],
+        on_failed: Callable[[list[Ended], str], None],
     ) -> None:
         self._durable = durable
         self._on_committed = on_committed
@@ -119,6 +120,11 @@ class GroupCommit:
         """The number of records that are not written yet."""
         return len(self._pending) + self._committing
 
+    @property
+    def busy(self) -> bool:
+        """Whether records are about to be written, rather than waiting for a store that is away."""
+        return bool(self._pending) or self._work is not None
+
     def open(self) -> None:
         """Begin to gather what has to be made durable."""
         if self._durable:
@@ -133,9 +139,10 @@ class GroupCommit:
             await asyncio.sleep(0)
             if count + self._committing >= MOST_PENDING:
                 self._room.clear()
-                await self._room.wait()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.start)
+        if not self._room.is_set():
+            await self._room.wait()
 
     def start(self) -> None:
         """Commit what is pending now, rather than when there is more of it."""
@@ -174,13 +181,16 @@ class GroupCommit:
             for done, jobs in by_store.items()
             if isinstance(done, SqliteMetadataRepository) and done.inline
         }
-        failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
+        try:
+            failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
+        except Exception as error:
+            # What is not known to be on the disk is not recorded as done: its jobs run again.
+            self._give_up(batch, f"what they wrote could not be made durable: {error}")
+            return
         for done, jobs in by_store.items():
             if done in embedded and done not in failures:
                 self._finish(jobs)
-            elif done not in embedded and done.inline:
-                await self._store(done, jobs)
-            else:
+            elif done in embedded or not done.inline or not await self._try_to_store(done, jobs):
                 straggler = asyncio.get_running_loop().create_task(self._store(done, jobs))
                 self._stragglers.add(straggler)
                 straggler.add_done_callback(self._stragglers.discard)
@@ -222,26 +232,38 @@ class GroupCommit:
         """Return the local directories of a task's outputs, and whether it writes unnoticed by this process."""
         known = self._places.get(task)
         if known is None:
-            outputs = [link.repo for link in task.links.values() if link.is_output]
+            outputs = leaves_of(link.repo for link in task.links.values() if link.is_output)
             paths = [path for path in (repo.durable_path() for repo in outputs) if path is not None]
             unnoticed = task.runs_elsewhere or not all(isinstance(repo, FileRepository) for repo in outputs)
             known = self._places[task] = (paths, unnoticed)
         return known
 
+    async def _try_to_store(self, done: MetadataRepository, jobs: list[Ended]) -> bool:
+        try:
+            await done.dump_all({ended.job: ended.outcome for ended in jobs})
+        except Exception:  # tried again, and then reported
+            return False
+        self._finish(jobs)
+        return True
+
     async def _store(self, done: MetadataRepository, jobs: list[Ended]) -> None:
         """Write records to one store, which may be away for a while."""
-        for attempt in range(ATTEMPTS):
-            try:
-                await done.dump_all({ended.job: ended.outcome for ended in jobs})
-            except Exception as error:
-                if attempt == ATTEMPTS - 1:
-                    self._committing -= len(jobs)
-                    self._on_failed(jobs, error)
-                    return
-                await asyncio.sleep(FIRST_DELAY * 2**attempt)
-            else:
-                self._finish(jobs)
+        for attempt in range(ATTEMPTS - 1):
+            if await self._try_to_store(done, jobs):
                 return
+            await asyncio.sleep(FIRST_DELAY * 2**attempt)
+        # One by one, so that a record that cannot be stored keeps no other from it.
+        for ended in jobs:
+            try:
+                await done.dump(ended.job, ended.outcome)
+            except Exception as error:
+                self._give_up([ended], f"{done!r} would not take their records: {type(error).__name__}: {error}")
+            else:
+                self._finish([ended])
+
+    def _give_up(self, jobs: list[Ended], reason: str) -> None:
+        self._committing -= len(jobs)
+        self._on_failed(jobs, reason)
 
     def _finish(self, jobs: list[Ended]) -> None:
         self._committing -= len(jobs)
@@ -259,6 +281,8 @@ class GroupCommit:
             await self.flush()
             if self._durable and self._written:
                 await asyncio.to_thread(self._syncer.sync, self._take_written(), (), False)
+        except OSError as error:
+            self._on_failed([], f"what was written last may not survive a power cut: {error}")
         finally:
             if self._durable:
                 localfs.on_written.remove(self._written.append)

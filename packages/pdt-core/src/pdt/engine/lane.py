@@ -53,6 +53,11 @@ class Lane:
         return max(0, max(self.task.concurrency, AHEAD) - self.task.running - self.active - len(self.queue))
 
     @property
+    def free(self) -> int:
+        """How many more jobs the lane can begin to launch at once."""
+        return max(0, self.task.concurrency - self.task.running - self.active - len(self.queue))
+
+    @property
     def busy(self) -> frozenset[str] | set[str]:
         """The jobs that are not to be started now, whatever the listings say."""
         return self.in_flight | self.ended | self.finished
@@ -108,10 +113,15 @@ class Lane:
         while self._workers:
             await asyncio.wait(self._workers)
 
+    def withdraw(self) -> list[str]:
+        """Take back the jobs that wait to be launched."""
+        waiting = list(self.queue)
+        self.queue.clear()
+        return waiting
+
     async def close(self) -> None:
         """Stop launching, and cancel what is being launched."""
-        self.in_flight.difference_update(self.queue)
-        self.queue.clear()
+        self.withdraw()
         for worker in self._workers:
             worker.cancel()
         await self.drain()

@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, S
 
 from ..plugins.hooks import Hooks
 from ..repository.base import Repository
-from ..resource_manager import ResourceManager
 from ..task.base import Task
 from ..task.function import FunctionTask
 from .backoff import Backoff
 from .commit import Ended, GroupCommit
 from .lane import Lane
 from .look import View
+from .quotas import Quotas
 from .report import Report
-from .schedule import Denial, Load, Plan, admit, make_plan
+from .schedule import Denial, Plan, admit, make_plan
 from .snapshot import leaves_of, transient_leaves
 
 __all__ = ["Launcher", "Notify"]
@@ -68,9 +68,7 @@ class Launcher:
         self._vetoes = vetoes
         self._changed = changed
         self._patience = patience
-        self.lanes = {
-            name: Lane(task, self._launched, self._launch_failed, on_room) for name, task in tasks.items()
-        }
+        self.lanes = {name: Lane(task, self._launched, self._launch_failed, on_room) for name, task in tasks.items()}
         self.commit = GroupCommit(durable, self._committed, self._commit_failed)
         self.plan = Plan()
         #: By task, the limit that holds its next job back.
@@ -82,31 +80,39 @@ class Launcher:
         self._tells_launched = hooks.active("pdt_job_launched")
         self._tells_finished = hooks.active("pdt_job_finished")
         self._waiting_since: dict[str, float] = {}
-        self._returned: list[Task] = []
+        self.quotas = Quotas(tasks)
+        self._ordered = False
         self._transient = transient_leaves(tasks.values())
 
     def begin(self) -> None:
         """Forget what was given up in an earlier run."""
         for backoff in (self.failures, self.idle, self.vetoes):
             backoff.clear()
+        self.quotas.failures.clear()
         for name, task in self._tasks.items():
             self.lanes[name].finished.clear()
             if isinstance(task, FunctionTask):
                 task.blocked.clear()
+
+    def open(self) -> None:
+        """Begin to take records, also of the jobs that executors have from before."""
+        self.commit.open()
+        for name, task in self._tasks.items():
+            if isinstance(task, FunctionTask):
+                self.lanes[name].in_flight.update(task.running_jobs)
 
     # What is in flight.
 
     @property
     def in_flight(self) -> bool:
         """Whether any job is under way, or its record is."""
-        return bool(self.commit.waiting) or any(
-            lane.in_flight or not lane.idle for lane in self.lanes.values()
-        )
+        return bool(self.commit.waiting) or any(lane.in_flight or not lane.idle for lane in self.lanes.values())
 
     @property
     def only_records_left(self) -> bool:
         """Whether all that is in flight are records on their way to their stores."""
-        return sum(len(lane.in_flight) for lane in self.lanes.values()) <= self.commit.waiting
+        under_way = sum(len(lane.in_flight) for lane in self.lanes.values())
+        return self.commit.busy and under_way <= self.commit.waiting
 
     @property
     def queued(self) -> bool:
@@ -122,6 +128,7 @@ class Launcher:
     def take(self, view: View, priority: Callable[[str, str], int] | None) -> None:
         """Plan to start what a look found ready."""
         self._forget_withdrawn(view)
+        self._ordered = priority is not None
         ready = {name: self._startable(name, found.jobs) for name, found in view.readiness.items()}
         self.plan = make_plan(ready, priority)
 
@@ -156,31 +163,24 @@ class Launcher:
 
     async def dispatch(self) -> bool:
         """Start what the plan and the limits allow now, and tell whether anything was."""
-        await self._return_resources()
+        await self.quotas.give_back()
         if not self.plan.levels:
             return False
-        loads, managers = self._quotas()
-        used = {key: await manager.usage() for key, manager in managers.items()}
-        quotas = {key: manager.quota for key, manager in managers.items()}
+        used, unknown = await self.quotas.usage()
+        loads = {name: load for name, load in self.quotas.loads.items() if name not in unknown}
         now = time.monotonic()
-        waited = {name for name, since in self._waiting_since.items() if now - since >= self._patience}
-        rooms = {name: lane.room for name, lane in self.lanes.items()}
-        admission = admit(self.plan, rooms, loads, used, quotas, patient=waited, stuck=waited)
+        longest = sorted(self._waiting_since.items(), key=lambda item: item[1])
+        waited = [name for name, since in longest if now - since >= self._patience]
+        # Where there are priorities, nothing is taken on that cannot start before what comes after it.
+        rooms = {name: lane.free if self._ordered else lane.room for name, lane in self.lanes.items()}
+        rooms.update(dict.fromkeys(unknown, 0))
+        admission = admit(self.plan, rooms, loads, used, self.quotas.caps, patient=waited, stuck=[*waited, *unknown])
         started = False
         for name, jobs in admission.chunks:
             self._waiting_since.pop(name, None)
             started = await self._start(self._tasks[name], jobs) or started
         self._note_waiting(admission.denials, now)
         return started
-
-    def _quotas(self) -> tuple[dict[str, Load], dict[int, ResourceManager]]:
-        loads: dict[str, Load] = {}
-        managers: dict[int, ResourceManager] = {}
-        for name, task in self._tasks.items():
-            if task.resource_manager is not None and task.job_resources is not None:
-                loads[name] = Load(id(task.resource_manager), task.job_resources)
-                managers[id(task.resource_manager)] = task.resource_manager
-        return loads, managers
 
     def _note_waiting(self, denials: dict[str, Denial], now: float) -> None:
         for name, denial in denials.items():
@@ -202,13 +202,16 @@ class Launcher:
                 self._try_later(task, job, reason)
             return False
         startable = [job for job in startable if job not in lane.in_flight]
-        reserved = await self._reserve(task, startable)
+        reserved = await self.quotas.reserve(task, startable)
         lane.in_flight.update(reserved)
         lane.give(reserved)
         if len(reserved) < len(startable):
             self._changed()
         # Lets jobs that never wait run here and now, before the next chunk is taken on.
         await asyncio.sleep(0)
+        for _ in reserved if self._ordered else ():  # each turn of the event loop begins one more
+            if lane.queue:
+                await asyncio.sleep(0)
         return bool(reserved)
 
     async def _still_ready(self, task: Task, jobs: Sequence[str]) -> list[str]:
@@ -236,23 +239,6 @@ class Launcher:
                 self.vetoes.succeeded((task.name, job))
         return [job for job in jobs if job not in refused]
 
-    async def _reserve(self, task: Task, jobs: list[str]) -> list[str]:
-        """Return those of `jobs` for which there are resources, in order."""
-        manager, request = task.resource_manager, task.job_resources
-        if manager is None or request is None or not isinstance(task, FunctionTask):
-            return jobs
-        for count in range(len(jobs)):
-            if await manager.reserve(request) is not None:
-                return jobs[:count]
-            task.holding += 1
-        return jobs
-
-    async def _return_resources(self) -> None:
-        returned, self._returned = self._returned, []
-        for task in returned:
-            if task.resource_manager is not None and task.job_resources is not None:
-                await task.resource_manager.relinquish(task.job_resources)
-
     # What becomes of what was started.
 
     def _release(self, task: Task, job: str) -> None:
@@ -261,9 +247,8 @@ class Launcher:
         held = job in lane.in_flight
         lane.in_flight.discard(job)
         lane.ended.add(job)
-        if held and isinstance(task, FunctionTask) and task.resource_manager is not None and task.holding:
-            task.holding -= 1
-            self._returned.append(task)
+        if held:
+            self.quotas.ended(task)
 
     def _launched(self, task: Task, job: str) -> None:
         self.report.launched[task.name] += 1
@@ -290,6 +275,9 @@ class Launcher:
                 for job in task.take_unrecorded():
                     if job in task.blocked:
                         self._block(task, job)
+                    elif job in task.lost:
+                        self._release(task, job)
+                        self._try_later(task, job, task.lost.pop(job))
                     elif not task.metadata:
                         lane.finished.add(job)
                         self._release(task, job)
@@ -310,9 +298,16 @@ class Launcher:
     def _try_later(self, task: Task, job: str, reason: str) -> None:
         thing = (task.name, job)
         self.failures.failed(thing, reason)
-        if self.failures.given_up(thing):
-            self.report.problem(f"{task.name} {job}: could not be launched: {reason}")
         self._changed()
+
+    def report_given_up(self) -> None:
+        """Say which jobs could not be launched, those of one task and reason together."""
+        jobs: dict[tuple[str, str], list[str]] = {}
+        for (name, job), reason in self.failures.abandoned().items():
+            jobs.setdefault((name, reason), []).append(job)
+        for (name, reason), alike in jobs.items():
+            others = f" (and {len(alike) - 1} other jobs of it)" if len(alike) > 1 else ""
+            self.report.problem(f"{name} {min(alike)}{others}: could not be launched: {reason}")
 
     def _committed(self, jobs: list[Ended]) -> None:
         for task, _, job, outcome in jobs:
@@ -324,9 +319,8 @@ class Launcher:
                 self._notify("pdt_job_finished", task=task, job=job, record=outcome)
         self._changed()
 
-    def _commit_failed(self, jobs: list[Ended], error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        self.report.problem(f"{jobs[0].done!r} would not take records of ended jobs: {reason}", backend=True)
+    def _commit_failed(self, jobs: list[Ended], reason: str) -> None:
+        self.report.problem(f"jobs that ended are not recorded: {reason}" if jobs else reason, backend=True)
         for task, _, job, _ in jobs:
             self.lanes[task.name].finished.add(job)
             self._release(task, job)
@@ -338,8 +332,8 @@ class Launcher:
         """Start nothing more; what is under way goes on."""
         self.plan = Plan()
         for lane in self.lanes.values():
-            lane.in_flight.difference_update(lane.queue)
-            lane.queue.clear()
+            for job in lane.withdraw():
+                self._release(lane.task, job)
         for task in self._tasks.values():
             if isinstance(task, FunctionTask):
                 task.withdraw()
@@ -349,7 +343,7 @@ class Launcher:
         for lane in self.lanes.values():
             await lane.drain()
         await self.commit.flush()
-        await self._return_resources()
+        await self.quotas.give_back()
 
     async def close(self) -> None:
         """Cancel what is being launched, and write every record that was taken."""
@@ -358,6 +352,11 @@ class Launcher:
                 await lane.close()
         finally:
             await self.commit.close()
+        for lane in self.lanes.values():
+            task = lane.task
+            for job in lane.in_flight.difference(task.running_jobs if isinstance(task, FunctionTask) else ()):
+                self._release(task, job)
+        await self.quotas.give_back()
 
 
 class _Busy(Mapping[str, Set[str]]):

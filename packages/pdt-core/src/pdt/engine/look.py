@@ -13,7 +13,7 @@ from ..task.base import Task
 from .backoff import Backoff
 from .readiness import Readiness, ready_jobs
 from .report import Report
-from .snapshot import Lister, Snapshot, transient_leaves
+from .snapshot import Lister, Remembered, Snapshot, transient_leaves
 
 __all__ = ["Looker", "View", "cancel_and_wait", "look_once"]
 
@@ -48,12 +48,13 @@ class Looker:
 
     :param tasks: the pipeline's tasks, by name.
     :param report: takes what goes wrong for good.
+    :param remembered: Optional: listings from before, each with its stamp.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], report: Report) -> None:
+    def __init__(self, tasks: Mapping[str, Task], report: Report, remembered: Remembered | None = None) -> None:
         self._tasks = tasks
         self.report = report
-        self._lister = Lister(self._listing_failed)
+        self._lister = Lister(self._listing_failed, remembered)
         self._transient = transient_leaves(tasks.values())
         self._updating: dict[str, tuple[float, asyncio.Task[bool]]] = {}
         self.updates: Backoff[str] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
@@ -109,7 +110,7 @@ class Looker:
         for name, task in enabled.items():
             found = view.readiness[name] = ready_jobs(task, ready[name], snapshot, busy[name])
             if found.skipped:  # everything required holds them; a ready repository may be made anew for each look
-                lasting = ready[name] if task.has_ready_override else [*task.required_for_start.values()][0]
+                lasting = ready[name] if task.has_ready_override else next(iter(task.required_for_start.values()))
                 lasting.report_skipped(found.skipped)
         return view
 

@@ -67,9 +67,7 @@ def judge(
     :param writers: the tasks that write to each repository.
     """
 
-    def verdict(
-        kind: VerdictKind, reason: str, link: str | None = None, proof: tuple[Lookup, ...] = ()
-    ) -> Verdict:
+    def verdict(kind: VerdictKind, reason: str, link: str | None = None, proof: tuple[Lookup, ...] = ()) -> Verdict:
         return Verdict(task.name, job, kind, reason, link=link, proof=proof)
 
     if task.disabled:
@@ -134,8 +132,7 @@ class _Prover:
         children = [repo.children[index] for index, _ in lookups]
         keys = [below for _, below in lookups]
         return tuple(
-            self.prove(child.name, child.repo, below, depth + 1)
-            for child, below in zip(children, keys, strict=True)
+            self.prove(child.name, child.repo, below, depth + 1) for child, below in zip(children, keys, strict=True)
         )
 
 

@@ -58,7 +58,7 @@ class Runner:
             durable=pipeline.durability == "power",
             patience=pipeline.patience,
         )
-        self._looker = Looker(pipeline.tasks, self.report)
+        self._looker = Looker(pipeline.tasks, self.report, pipeline.listings)
         self._working = False
         self._stopping = False
         self._changed = True
@@ -105,7 +105,7 @@ class Runner:
             task.wake = self.wake
         for function in functions:
             function.recorder = self.launcher.commit
-        self.launcher.commit.open()
+        self.launcher.open()
         try:
             yield
         finally:
@@ -220,17 +220,23 @@ class Runner:
             return True
         if self._looker.listing:
             return False
-        if any(never_fits(self._pipeline.tasks[name]) is None for name in self.launcher.plan.tasks()):
+        quotas = self.launcher.quotas.failures
+        waiting = [name for name in self.launcher.plan.tasks() if not quotas.given_up(name)]
+        if any(never_fits(self._pipeline.tasks[name]) is None for name in waiting):
             return False
-        backoffs = (self.launcher.failures, self.launcher.idle, self._looker.updates, self._looker.listings)
-        return all(backoff.soonest() is None for backoff in backoffs)
+        return self._soonest() is None
+
+    def _soonest(self) -> float | None:
+        """Return the seconds until something that failed is tried again, or None if nothing is to be."""
+        launcher, looker = self.launcher, self._looker
+        backoffs = (launcher.failures, launcher.idle, launcher.quotas.failures, looker.updates, looker.listings)
+        waits = [backoff.soonest() for backoff in backoffs]
+        return min((wait for wait in waits if wait is not None), default=None)
 
     async def _pause(self, poll: float) -> None:
         """Wait until something happens, or it is time to look at what cannot tell."""
-        launcher, looker = self.launcher, self._looker
-        backoffs = (launcher.failures, launcher.idle, launcher.vetoes, looker.updates, looker.listings)
-        waits = [backoff.soonest() for backoff in backoffs]
-        due = min((wait for wait in waits if wait is not None), default=poll)
+        waits = (self._soonest(), self.launcher.vetoes.soonest(), poll)
+        due = min(wait for wait in waits if wait is not None)
         if not due:
             self._changed = True  # only a look can plan what was put off until now
         wait = min(poll, self._until_look() if self._changed else due)
@@ -256,6 +262,9 @@ class Runner:
     def _conclude(self) -> None:
         """Say what a run leaves undone that it should have done."""
         self._looker.report_abandoned()
+        for name, reason in self.launcher.quotas.failures.abandoned().items():
+            self.report.problem(f"the quota of task {name!r} failed: {reason}", backend=True)
+        self.launcher.report_given_up()
         for name in sorted(self.launcher.plan.tasks()):
             task = self._pipeline.tasks[name]
             if never_fits(task) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..resource_manager import Resources, ResourceType
@@ -106,7 +106,7 @@ def admit(
     loads: Mapping[str, Load],
     used: Mapping[int, Resources],
     quotas: Mapping[int, Resources],
-    patient: Collection[str] = (),
+    patient: Sequence[str] = (),
     stuck: Collection[str] = (),
 ) -> Admission:
     """Take from `plan` the jobs that may start now.
@@ -120,15 +120,16 @@ def admit(
     :param loads: by task, what a job asks of a quota; a task without one is not limited.
     :param used: by quota, what is taken.
     :param quotas: the quotas.
-    :param patient: tasks whose next job has been denied for too long: what it needs is held for it.
+    :param patient: tasks whose next job has been denied for too long, the longest first: what it needs is held for it.
     :param stuck: tasks that have had no room for too long: lower priorities no longer wait for them.
     """
     admission = Admission()
     rooms = dict(rooms)
     taken = dict(used)
     held = {manager: Resources.zero() for manager in quotas}
+    turn = {task: index for index, task in enumerate(patient)}
     for _, queues in plan.levels:
-        turns = deque(sorted(queues, key=lambda task: task not in patient))
+        turns = deque(sorted(queues, key=lambda task: turn.get(task, len(turn))))
         while turns:
             task = turns.popleft()
             queue = queues[task]
@@ -138,7 +139,7 @@ def admit(
                 count = _fitting(load, count, taken, held, quotas)
                 if count < min(len(queue), rooms.get(task, 0), CHUNK) and task not in admission.denials:
                     admission.denials[task] = _denial(load, count, taken, held, quotas)
-                    if task in patient and load.request.excess(quotas[load.manager]) is None:
+                    if task in turn and load.request.excess(quotas[load.manager]) is None:
                         held[load.manager] += load.request
                 taken[load.manager] += load.request * count
             if count:

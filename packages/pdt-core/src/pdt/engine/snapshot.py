@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from ..task.base import Task
 
-__all__ = ["Lister", "ListingError", "Snapshot", "leaves_of", "transient_leaves"]
+__all__ = ["Lister", "ListingError", "Remembered", "Snapshot", "leaves_of", "transient_leaves"]
+
+#: The last listing of each repository that can tell whether it has changed, with the stamp from before it.
+Remembered = dict[Repository, tuple[Hashable, Set[str]]]
 
 #: Seconds after which a round goes on without a listing that is still under way.
 LISTING_PATIENCE = 10.0
@@ -51,9 +54,7 @@ class Snapshot:
 
         :raises ListingError: if one of them could not be listed.
         """
-        return [
-            self._items_of(child.repo) if child.items else self.keys_of(child.repo) for child in repo.children
-        ]
+        return [self._items_of(child.repo) if child.items else self.keys_of(child.repo) for child in repo.children]
 
     def keys_of(self, repo: Repository) -> Set[str]:
         """Return the keys of any repository, combined ones computed from their children.
@@ -99,11 +100,14 @@ class Lister:
     """Takes snapshots; remembers listings whose repository can tell that nothing has changed.
 
     :param report: called with a repository and what went wrong when it could not be listed.
+    :param remembered: Optional: the listings that other listers of the pipeline took, each with its stamp.
     """
 
-    def __init__(self, report: Callable[[Repository, BaseException], None]) -> None:
+    def __init__(
+        self, report: Callable[[Repository, BaseException], None], remembered: Remembered | None = None
+    ) -> None:
         self._report = report
-        self._remembered: dict[Repository, tuple[Hashable, Set[str]]] = {}
+        self._remembered: Remembered = {} if remembered is None else remembered
         #: The listings that have not returned, and when each began.
         self.under_way: dict[Repository, tuple[float, asyncio.Task[Any]]] = {}
         self.retry_at: dict[Repository, float] = {}
@@ -122,9 +126,7 @@ class Lister:
         await self._narrow(wanted, snapshot)
         return snapshot
 
-    async def _list(
-        self, group: list[Repository], leaves: dict[Repository, bool], snapshot: Snapshot
-    ) -> None:
+    async def _list(self, group: list[Repository], leaves: dict[Repository, bool], snapshot: Snapshot) -> None:
         waiting = []
         for repo in group:
             if self.retry_at.get(repo, 0.0) > time.monotonic():
@@ -156,9 +158,7 @@ class Lister:
             self._remembered[repo] = (stamp, keys)
         return keys
 
-    async def _list_together(
-        self, group: list[Repository], leaves: dict[Repository, bool], snapshot: Snapshot
-    ) -> None:
+    async def _list_together(self, group: list[Repository], leaves: dict[Repository, bool], snapshot: Snapshot) -> None:
         import asyncio
 
         now = time.monotonic()
@@ -174,9 +174,7 @@ class Lister:
         for repo in group:
             since, listing = self.under_way[repo]
             if not listing.done():
-                snapshot.failures[repo] = (
-                    f"listing it has been under way for {time.monotonic() - since:.0f} s"
-                )
+                snapshot.failures[repo] = f"listing it has been under way for {time.monotonic() - since:.0f} s"
                 continue
             del self.under_way[repo]
             if listing.cancelled():

@@ -217,7 +217,13 @@ class MapRepository(Combinator):
     :param allow_deletes: whether `delete` deletes from `base`; by default it does nothing.
     """
 
-    def __new__(cls, base: Repository, *args: Any, **kwargs: Any) -> MapRepository:
+    def __new__(
+        cls,
+        base: Repository,
+        func: Callable[..., Any],
+        filt: Callable[[str], Any] | None = None,
+        allow_deletes: bool = False,
+    ) -> MapRepository:
         kind = _class_like(cls, base, _MapBlob, _MapMetadata) if cls is MapRepository else cls
         return cast(MapRepository, object.__new__(kind))
 
@@ -338,7 +344,11 @@ class RelatedItemRepository(Combinator):
     """
 
     def __new__(
-        cls, base_repository: Repository, translator_repository: Repository, *args: Any, **kwargs: Any
+        cls,
+        base_repository: Repository,
+        translator_repository: Repository,
+        allow_deletes: bool = False,
+        prefetch_lookup: bool = True,
     ) -> RelatedItemRepository:
         kind = cls
         if cls is RelatedItemRepository:

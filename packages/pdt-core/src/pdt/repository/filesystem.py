@@ -14,12 +14,13 @@ from typing import Any
 from .. import localfs
 from ..errors import InvalidJobIdError
 from ..localfs import call
+from ..mounts import has_exact_stamps
 from .base import BlobRepository, Mode, Opening, Repository, check_mode, job_getter
 from .filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
 
 __all__ = ["DirectoryRepository", "FileRepository", "FileRepositoryBase"]
 
-#: Nanoseconds for which the clock of a directory may stand still: a younger stamp may hide a change.
+#: Nanoseconds for which the clock of a directory may stand still, where it is coarse: a younger stamp may hide a change.
 STAMP_GRANULARITY = 2_000_000_000
 
 
@@ -48,6 +49,10 @@ class FileRepositoryBase(Repository):
     def inline(self) -> bool:  # type: ignore[override]
         """Whether the directory lies on a local file system."""
         return localfs.is_local(self._directory)
+
+    @cached_property
+    def _has_exact_stamps(self) -> bool:
+        return has_exact_stamps(self._directory)
 
     #: Which entries of the directory may be jobs.
     _accepts_entry: Callable[[os.DirEntry[str]], bool]
@@ -199,14 +204,14 @@ class FileRepositoryBase(Repository):
         return paths
 
     def stamp(self) -> Hashable | None:
-        """Return the directory's identity and time of change, once that is old enough to be trusted.
+        """Return the directory's identity and time of change, where that tells every change from the next.
 
         What becomes of the target of a link elsewhere does not change it.
         """
         if not self.inline:
             return None
         state = os.stat(self._directory)
-        if time.time_ns() - state.st_mtime_ns < STAMP_GRANULARITY:
+        if not self._has_exact_stamps and time.time_ns() - state.st_mtime_ns < STAMP_GRANULARITY:
             return None
         return (state.st_dev, state.st_ino, state.st_mtime_ns)
 
@@ -215,7 +220,7 @@ class FileRepositoryBase(Repository):
         return self._directory
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "inline"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("inline", "_has_exact_stamps")}
 
     def __repr__(self) -> str:
         extension = f", extension={self.extension!r}" if self.extension else ""

@@ -44,12 +44,12 @@ def dump_yaml(data: Any) -> str:
 
     :raises TypeError: if it contains something that YAML's core types cannot express, or itself.
     """
-    flat = dump_flat_yaml(data)
-    if flat is not None:
-        return flat
-    import yaml
-
     try:
+        flat = dump_flat_yaml(data)
+        if flat is not None:
+            return flat
+        import yaml
+
         return yaml.dump(plain(data), Dumper=_dialect()[1], allow_unicode=True, sort_keys=False)
     except ValueError as error:  # half a surrogate pair, or a number of thousands of digits
         raise TypeError(f"this value cannot be stored as YAML: {error}") from None

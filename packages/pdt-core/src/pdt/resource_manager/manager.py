@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .resources import Resources, ResourceType
 
-__all__ = ["ResourceManager"]
+__all__ = ["ResourceManager", "demand"]
 
 
 class ResourceManager:
@@ -48,14 +48,14 @@ class ResourceManager:
 
     def can_ever_fit(self, request: Resources) -> ResourceType | None:
         """Return the resource of which `request` alone exceeds the quota, or None if it would fit when nothing runs."""
-        return _demand(request).excess(self.quota)
+        return demand(request).excess(self.quota)
 
     async def reserve(self, request: Resources) -> ResourceType | None:
         """Reserve `request` and return None; or do nothing and return the resource that would be over the quota.
 
         :raises ValueError: if `request` is negative in anything.
         """
-        request = _demand(request)
+        request = demand(request)
         # Nothing is awaited between the comparison and the reservation: it is one critical section.
         used = await self.usage() + request
         limiting = used.excess(self.quota)
@@ -68,7 +68,7 @@ class ResourceManager:
 
         :raises ValueError: if `request` is negative in anything.
         """
-        request = _demand(request)
+        request = demand(request)
         if self._used is None:
             # The callbacks will not report it any more; those that are just being asked may have, so they are again.
             self._age += 1
@@ -78,7 +78,7 @@ class ResourceManager:
         self._used = Resources(max(left.cpu, zero.cpu), max(left.mem, zero.mem), max(left.launches or 0, 0))
 
 
-def _demand(request: Resources) -> Resources:
+def demand(request: Resources) -> Resources:
     """Return a request; one that names no launches counts as one.
 
     :raises ValueError: if it is negative in anything.

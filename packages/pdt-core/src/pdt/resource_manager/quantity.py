@@ -30,9 +30,11 @@ def parse_quantity(quantity: str | float | int | Decimal) -> Decimal:
     """
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
         raise ValueError(f"{quantity!r} is not a quantity: give {ACCEPTED}")
+    # Python does not write whole numbers of thousands of digits, but in hexadecimal.
+    huge = isinstance(quantity, int) and abs(quantity) >= LARGEST
+    text = f"{quantity:#x}" if huge else str(quantity)
     if isinstance(quantity, int) and quantity >= LARGEST:
-        raise ValueError(f"{_shown(f'{quantity:#x}')} is too large: a quantity is less than 2**63")
-    text = quantity if isinstance(quantity, str) else str(quantity)
+        raise ValueError(f"{_shown(text)} is too large: a quantity is less than 2**63")
     match = _FORM.fullmatch(text) if len(text) <= MOST_DIGITS else None
     if match is None:
         raise ValueError(f"{_shown(text)} is not a quantity: give {ACCEPTED}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
@@ -80,6 +80,11 @@ class ExecutorTask(FunctionTask):
         return len(self.rev_jobs)
 
     @property
+    def running_jobs(self) -> Collection[str]:
+        """The jobs that the executor has."""
+        return self.rev_jobs.keys()
+
+    @property
     def runs_elsewhere(self) -> bool:  # type: ignore[override]
         """Whether bodies run in other processes."""
         from concurrent.futures import ThreadPoolExecutor
@@ -145,8 +150,12 @@ class ExecutorTask(FunctionTask):
             self._forget(job)
             return
         error = future.exception()
+        if error is not None and _is_lost_worker(error):
+            self.lost[job] = f"a worker of the executor died: {error}"
+            self._forget(job)
+            return
         try:
-            if error is not None:  # the worker died, or could not be told what to do
+            if error is not None:  # the worker could not be told what to do, or not say what it did
                 end = now()
                 await self._failed(job, failure(error, end, end))
             else:
@@ -171,7 +180,7 @@ class ExecutorTask(FunctionTask):
         return unrecorded
 
     def _forget(self, job: str) -> None:
-        if job in self._cancelled or job in self.blocked or not self.metadata:
+        if job in self._cancelled or job in self.blocked or job in self.lost or not self.metadata:
             self._unrecorded.append(job)
         self.rev_jobs.pop(job, None)
         self._cancelled.discard(job)
@@ -187,3 +196,9 @@ class ExecutorTask(FunctionTask):
             if future.cancel():
                 self._forget(job)
                 self._on_end(job)
+
+
+def _is_lost_worker(error: BaseException) -> bool:
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, BrokenExecutor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -56,12 +56,19 @@ class FunctionTask(Task):
         self._job_ids = done.job_ids
         self.func = func
         self.resource_manager = resource_manager
-        self.job_resources = job_resources
+        self.job_resources = None if job_resources is None else _checked(name, job_resources)
+        if (resource_manager is None) != (job_resources is None):
+            raise ConfigurationError(
+                f"task {name!r} names a quota and no amount of it, or an amount and no quota",
+                fix="pass both resource_manager=... and job_resources=..., or neither",
+            )
         self.recorder: Recorder = DirectRecorder()
         #: The number of jobs for which `job_resources` are reserved.
         self.holding = 0
         #: Jobs that read a broken record, and why: they are not at fault, so they are neither recorded nor retried.
         self.blocked: dict[str, str] = {}
+        #: Jobs whose worker was lost, and how: nobody knows which job is at fault, so they are tried again.
+        self.lost: dict[str, str] = {}
         self._arguments: dict[str, Repository] | None = None
         self._is_async = False
         if resource_manager is not None:
@@ -98,6 +105,11 @@ class FunctionTask(Task):
         self._arguments = self.arguments
         self.blocked.clear()
 
+    @property
+    def running_jobs(self) -> Collection[str]:
+        """The jobs that run on after their launch has returned."""
+        return ()
+
     def take_unrecorded(self) -> list[str]:
         """Return the jobs that ended without a record since the last call, after their launch had returned."""
         return []
@@ -114,6 +126,15 @@ class FunctionTask(Task):
             self.blocked[job] = str(error)
         elif self.metadata:
             await self.recorder.record(self, self.done, job, outcome)
+
+
+def _checked(task: str, job_resources: Resources) -> Resources:
+    from ..resource_manager.manager import demand
+
+    try:
+        return demand(job_resources)
+    except ValueError as error:
+        raise ConfigurationError(f"job_resources of task {task!r}: {error}") from error
 
 
 class InProcessSyncTask(FunctionTask):

@@ -58,14 +58,19 @@ def failure(error: BaseException, start: datetime, end: datetime) -> Outcome:
         "reason": "exception",
         "attempt": 1,
         "exception": _shown(error),
-        "traceback": traceback.format_exception(type(error), error, error.__traceback__, limit=-MOST_FRAMES),
+        "traceback": [_storable(line) for line in traceback.format_exception(error, limit=-MOST_FRAMES)],
         "start_time": start,
         "end_time": end,
     }
 
 
+def _storable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which messages about file names have and no file can hold."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _shown(error: BaseException) -> str:
     try:
-        return repr(error)
+        return _storable(repr(error))
     except Exception as broken:  # a stranger's __repr__ may do anything
         return f"{type(error).__name__} (its repr() raised {type(broken).__name__})"

@@ -83,7 +83,9 @@ async def rm(
 
 def _repositories(pipeline: Pipeline, node: Repository | Task, recursive: bool) -> list[Repository]:
     if recursive:
-        return [found for found in pipeline.dependants(node, recursive=True) if isinstance(found, Repository)]
+        # What is computed from other repositories has no data of its own.
+        found = [repo for repo in pipeline.dependants(node, recursive=True) if isinstance(repo, Repository)]
+        return [repo for repo in found if repo is node or not repo.children]
     if isinstance(node, Repository):
         return [node]
     return list(dict.fromkeys(link.repo for link in node.links.values() if _is_written(link)))
@@ -117,8 +119,8 @@ def _ask(targets: list[_Target]) -> None:
     count = sum(len(target.jobs) for target in targets)
     for target in targets:
         some = " ".join(target.jobs[:5]) + (" ..." if len(target.jobs) > 5 else "")
-        output.note(f"{target.repo!r}: {len(target.jobs)} ({some})")
-    sys.stderr.write(f"Delete {count} of them? [y/N] ")
+        output.note(f"{target.repo!r}: {output.counted(len(target.jobs), 'job')} ({some})")
+    sys.stderr.write(f"Delete {output.counted(count, 'job')}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Aborted

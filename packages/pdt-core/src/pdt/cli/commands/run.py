@@ -58,13 +58,15 @@ def run(
 
 
 async def _skipped_if_quiet(pipeline: Pipeline) -> list[str] | None:
-    """Return what to say of skipped keys where there is nothing to do, or None where there is."""
+    """Return what to say of skipped keys where there is nothing to do; where there is, leave the pipeline open."""
     await open_pipeline(pipeline)
     try:
         pipeline.take_control()
         found = await look(pipeline)
-    finally:
+    except BaseException:
         await pipeline.close()
+        raise
     if any(task.jobs or task.failure is not None for task in found.values()):
         return None
+    await pipeline.close()
     return skipped_lines({name: task.skipped for name, task in found.items() if task.skipped})
