@@ -1,7 +1,7 @@
 """The signatures of the reference (pydatatask 0.4.3), for everything that the core provides.
 
-Under a heading with the reference's module, a line is a class with its bases, or a function; a line further in is a member
-of the class above it. "async" is what has to be awaited, "each" what is iterated asynchronously.
+Under a heading with the reference's module, a line is a class with its bases, or a function; a line further in is a
+member of the class above it. "async" is what has to be awaited, "each" what is iterated asynchronously.
 """
 
 from __future__ import annotations
@@ -107,8 +107,10 @@ class BlockingRepository(source, unless, enumerate_unless=True) is Repository
 class YamlMetadataRepository() is BlobRepository MetadataRepository
     async info(job)
     async dump(job, data)
-class YamlMetadataFileRepository(filename, extension=".yaml", case_insensitive=False) is YamlMetadataRepository FileRepository
-class RelatedItemRepository(base_repository, translator_repository, allow_deletes=False, prefetch_lookup=True) is Repository
+class YamlMetadataFileRepository(filename, extension=".yaml", case_insensitive=False) \
+    is YamlMetadataRepository FileRepository
+class RelatedItemRepository(base_repository, translator_repository, allow_deletes=False, prefetch_lookup=True) \
+    is Repository
     async contains(item)
     async delete(job)
     async info(job)
@@ -134,11 +136,14 @@ class Session()
     async close()
 
 [task]
-class Link(repo, is_input=False, is_output=False, is_status=False, inhibits_start=False, required_for_start=False, inhibits_output=False, required_for_output=False)
+class Link(repo, is_input=False, is_output=False, is_status=False, inhibits_start=False, \
+    required_for_start=False, inhibits_output=False, required_for_output=False)
 class Task(name, ready=None, disabled=False)
     property ready
-    link(name, repo, is_input=False, is_output=False, is_status=False, inhibits_start=False, required_for_start=None, inhibits_output=False, required_for_output=None)
-    plug(output, output_links=None, meta=True, translator=None, translate_allow_deletes=False, translate_prefetch_lookup=True)
+    link(name, repo, is_input=False, is_output=False, is_status=False, inhibits_start=False, \
+        required_for_start=None, inhibits_output=False, required_for_output=None)
+    plug(output, output_links=None, meta=True, translator=None, translate_allow_deletes=False, \
+        translate_prefetch_lookup=True)
     property input
     property output
     property status
@@ -212,7 +217,7 @@ def entries() -> list[Entry]:
     found: list[Entry] = []
     module = owner = ""
     for line in REFERENCE.splitlines():
-        text, _, bases = line.strip().partition(" is ")
+        text, bases = (part.strip() for part in (*line.split(" is "), "")[:2])
         if text.startswith("["):
             module = text.strip("[]")
         elif text:

@@ -16,7 +16,7 @@ import pdt
 from tests.api.reference import REQUIRED, Entry, entries
 
 ENTRIES = entries()
-STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 #: These signatures are deliberately made wider than their bases', or are not the reference's to give.
 UNTOLD = {"repository.MapRepository", "resource_manager.ResourceType"}
@@ -85,10 +85,9 @@ def test_what_is_awaited_or_iterated_in_the_reference_is_so_here(entry: Entry) -
     function = inspect.unwrap(found(entry))
     if entry.path[-1] == "open" and entry.module == "repository":
         # Its result is awaited, and works as `async with` at once, too.
-        returned = get_type_hints(function, vars(pdt) | vars(importlib.import_module("pdt.repository.base"))).get(
-            "return"
-        )
-        assert returned is Any or issubclass(getattr(returned, "__origin__", returned), pdt.repository.Opening)
+        names = vars(pdt) | vars(importlib.import_module("pdt.repository.base"))
+        returned: Any = get_type_hints(function, names)["return"]
+        assert returned is Any or issubclass(getattr(returned, "__origin__", returned), pdt.Opening)
     elif entry.kind == "each":
         returned = inspect.signature(function).return_annotation
         assert inspect.isasyncgenfunction(function) or str(returned).startswith(("AsyncGenerator", "AsyncIterator"))
@@ -124,12 +123,12 @@ def test_abstract_methods_are_abstract() -> None:
 
 
 def test_main_is_the_module_and_the_function() -> None:
-    import pdt.main
-
-    assert isinstance(pdt.main, ModuleType)
-    assert callable(pdt.main)
-    assert callable(pdt.main.main)
-    assert [*inspect.signature(pdt.main).parameters] == ["pipeline", "instrument"]
+    main: Any = importlib.import_module("pdt.main")
+    assert getattr(pdt, "main") is main  # noqa: B009  for type checkers it is the function
+    assert isinstance(main, ModuleType)
+    callables: list[Any] = [main, main.main]
+    for each in callables:
+        assert [*inspect.signature(each).parameters] == ["pipeline", "instrument"]
 
 
 def test_modules_are_attributes_of_the_package_without_being_imported() -> None:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,9 @@ def drafts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
 
 
 @pytest.fixture
-def fifo(tmp_path: Path) -> Iterator[Path]:
+def fifo(tmp_path: Path) -> Path:
     os.mkfifo(tmp_path / "fifo")
-    yield tmp_path / "fifo"
+    return tmp_path / "fifo"
 
 
 def names(directory: Path) -> list[str]:
@@ -307,7 +306,7 @@ async def test_slow_work_goes_on_beside_the_loop() -> None:
         return what
 
     task = asyncio.get_running_loop().create_task(localfs.in_thread(wait, "done"))
-    while not started.is_set():
+    while not started.is_set():  # noqa: ASYNC110  it is a thread that sets it
         await asyncio.sleep(0)
     release.set()
     assert await task == "done"

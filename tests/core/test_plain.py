@@ -7,7 +7,7 @@ import json
 import math
 from collections import OrderedDict, UserDict
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import PurePath
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pdt.plain import DEEPEST, TAG, dumps, loads, plain
 
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+LIMITS = ("0002-01-01", "9998-01-01")
 SCALARS = (
     st.none()
     | st.booleans()
@@ -33,7 +34,7 @@ SCALARS = (
     | st.binary()
     | st.dates()
     | st.datetimes()
-    | st.datetimes(timezones=st.just(UTC) | OFFSETS, min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))
+    | st.datetimes(*(datetime.fromisoformat(limit) for limit in LIMITS), timezones=st.just(UTC) | OFFSETS)
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
@@ -117,7 +118,7 @@ class Text(str):
         (type("MyFloat", (float,), {})(0.5), 0.5),
         (type("MyBytes", (bytes,), {})(b"x"), b"x"),
         (type("MyDate", (date,), {})(2001, 2, 3), date(2001, 2, 3)),
-        (Moment(2001, 2, 3, 4, 5, 6, 7), datetime(2001, 2, 3, 4, 5, 6, 7)),
+        (Moment(2001, 2, 3, 4, 5, 6, 7), datetime.fromisoformat("2001-02-03 04:05:06.000007")),
         ([Moment(2001, 2, 3, tzinfo=UTC)], [datetime(2001, 2, 3, tzinfo=UTC)]),
         (datetime(2001, 7, 1, tzinfo=ZoneInfo("Europe/Paris")), datetime(2001, 6, 30, 22, tzinfo=UTC)),
         (datetime(1900, 1, 1, tzinfo=timezone(timedelta(seconds=561))), datetime(1899, 12, 31, 23, 50, 39, tzinfo=UTC)),
@@ -130,7 +131,7 @@ def test_subclasses_become_what_they_stand_for(value: Any, stored: Any) -> None:
 
 
 def test_a_copy_is_made() -> None:
-    value: dict[str, Any] = {"a": [1], 5: {2}}
+    value: dict[Any, Any] = {"a": [1], 5: {2}}
     copied = plain(value)
     copied["a"].append(2)
     copied[5].add(3)
@@ -144,9 +145,7 @@ def nested(depth: int) -> Any:
     return value
 
 
-class Endless(tzinfo):
-    def utcoffset(self, moment: datetime | None) -> timedelta:
-        return timedelta(hours=1, seconds=1)
+EARLY = timezone(timedelta(hours=1, seconds=1))
 
 
 ITSELF: list[Any] = []
@@ -181,7 +180,7 @@ ITSELF.extend([ITSELF, ITSELF])
         ITSELF,
         nested(DEEPEST + 1),
         nested(5000),
-        datetime.min.replace(tzinfo=Endless()),
+        datetime.min.replace(tzinfo=EARLY),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -191,7 +190,7 @@ def test_what_is_not_plain_is_refused(value: Any, convert: Callable[[Any], Any])
 
 
 def test_a_number_of_thousands_of_digits_is_refused() -> None:
-    with pytest.raises(TypeError, match="cannot be stored: .*digits"):
+    with pytest.raises(TypeError, match=r"cannot be stored: .*digits"):
         dumps({"a": 10**5000})
 
 

@@ -60,11 +60,12 @@ async def test_closes_in_reverse_order() -> None:
     session, log = pdt.Session(), Log()
     for name in "abc":
         log.resource(session, name)
-    assert not session.is_open
+    was_open = [session.is_open]
     async with session as entered:
         assert entered is session
-        assert session.is_open
-    assert not session.is_open
+        was_open.append(session.is_open)
+    was_open.append(session.is_open)
+    assert was_open == [False, True, False]
     assert log == ["open a", "open b", "open c", "close c", "close b", "close a"]
 
 
@@ -243,4 +244,4 @@ async def test_a_resource_may_be_none() -> None:
         yield None
 
     async with session:
-        assert nothing() is None  # type: ignore[func-returns-value]
+        assert nothing() is None

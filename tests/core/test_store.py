@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -110,7 +111,7 @@ def test_the_lock_of_a_store_that_cannot_lock_lies_elsewhere(tmp_path: Path, mon
         raise OSError(37, "No locks available")
 
     monkeypatch.setenv("XDG_STATE_HOME", os.fspath(tmp_path / "state"))
-    monkeypatch.setattr(store.fcntl, "lockf", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
     path = Store(tmp_path / ".pdt").lock_path("p")
     assert path.parent == tmp_path / "state" / "pdt" / "locks"
     assert os.listdir(tmp_path / ".pdt") == [".gitignore"]
@@ -154,17 +155,18 @@ def test_an_unreadable_owner_is_not_taken_for_this_host(network: Path, content: 
 
 
 def test_is_taken_once_and_given_back(lock: ControllerLock) -> None:
-    assert not lock.is_held
+    held = [lock.is_held]
     lock.acquire()
     lock.acquire()
-    assert lock.is_held
+    held.append(lock.is_held)
     assert not can_lock_elsewhere(lock.path)
     lock.release()
     lock.release()
-    assert not lock.is_held
+    held.append(lock.is_held)
     assert can_lock_elsewhere(lock.path)
     lock.acquire()
-    assert lock.is_held
+    held.append(lock.is_held)
+    assert held == [False, True, False, True]
 
 
 def test_another_process_is_refused_and_told_who_holds_it(lock: ControllerLock) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import pdt
 from pdt.task.blocking import complete
+from tests.core.repository.contract import write_and_fail
 
 
 class Source:
@@ -144,9 +145,7 @@ async def test_closing_the_text_closes_the_stream() -> None:
 async def test_an_exception_reaches_the_stream(encoding: str) -> None:
     sink = Sink()
     with pytest.raises(ZeroDivisionError):
-        async with pdt.AWriteText(sink, encoding) as writer:
-            await writer.write("half")
-            raise ZeroDivisionError
+        await write_and_fail(pdt.AWriteText(sink, encoding), "half")
     assert sink.ended == "abandoned"
 
 
@@ -223,7 +222,8 @@ async def test_copying_needs_little_memory_and_a_megabyte_by_default() -> None:
 
 async def test_roundrobin_takes_turns() -> None:
     assert [item async for item in pdt.roundrobin("ABC", "D", "EF")] == list("ADEBFC")
-    assert [item async for item in pdt.roundrobin()] == []
+    nothing: list[list[int]] = []
+    assert [item async for item in pdt.roundrobin(*nothing)] == []
     assert [item async for item in pdt.roundrobin([], [1], [])] == [1]
 
 

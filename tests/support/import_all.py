@@ -17,9 +17,7 @@ EXEMPT = ("testing", "__main__")
 def modules(distribution: str) -> list[str]:
     """List the modules that a distribution installed, by name."""
     files = importlib.metadata.files(distribution) or []
-    sources = [
-        PurePath(file).with_suffix("") for file in files if file.suffix == ".py" and ".." not in file.parts
-    ]
+    sources = [PurePath(file).with_suffix("") for file in files if file.suffix == ".py" and ".." not in file.parts]
     names = [[part for part in source.parts if part != "__init__"] for source in sources]
     return sorted(".".join(name) for name in names if not set(EXEMPT) & set(name))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdt.cli.expression import MOST_LINKS, ExpressionError, parse
@@ -34,11 +34,13 @@ expressions = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(expressions)
 def test_they_mean_what_python_means(text: str) -> None:
     assert evaluated(text) == pythons(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.-&|^() x1"))
 def test_any_text_is_an_expression_or_an_error_that_points_into_it(text: str) -> None:
     column = 0

@@ -6,18 +6,47 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Set
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pdt
 from pdt.engine.report import Report
 
-__all__ = ["Counting", "Delayed", "Stranger", "counting_task", "jobs_of", "pipeline_of", "run"]
+__all__ = [
+    "Counting",
+    "Delayed",
+    "Stranger",
+    "amount",
+    "counting_task",
+    "jobs_of",
+    "memory",
+    "pipeline_of",
+    "run",
+    "until",
+]
 
 
 def jobs_of(count: int, stem: str = "j") -> list[str]:
     """Return this many job ids."""
     return [f"{stem}{number:05}" for number in range(count)]
+
+
+def amount(cpu: float = 0, mem: float = 0, launches: int | None = 1) -> pdt.Resources:
+    """Return an amount of resources."""
+    return pdt.Resources(Decimal(cpu), Decimal(mem), launches)
+
+
+def memory(*jobs: str) -> pdt.InProcessMetadataRepository:
+    """Return a repository in memory that holds these jobs."""
+    return pdt.InProcessMetadataRepository({job: {} for job in jobs})
+
+
+async def until(condition: Callable[[], object], deadline: float = 10.0) -> None:
+    """Return once a condition holds."""
+    async with asyncio.timeout(deadline):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
 
 
 def pipeline_of(*tasks: pdt.Task, **options: Any) -> pdt.Pipeline:

@@ -9,11 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import pdt
-from tests.core.engine.samples import counting_task, jobs_of, pipeline_of, run
-
-
-def memory(*jobs: str) -> pdt.InProcessMetadataRepository:
-    return pdt.InProcessMetadataRepository({job: {} for job in jobs})
+from tests.core.engine.samples import amount, counting_task, jobs_of, memory, pipeline_of, run
 
 
 def noting(order: list[tuple[str, str]], name: str, seconds: float | None) -> Callable[[str], object]:
@@ -29,7 +25,7 @@ def noting(order: list[tuple[str, str]], name: str, seconds: float | None) -> Ca
 async def test_no_job_starts_before_all_of_a_higher_priority(seconds: float | None) -> None:
     order: list[tuple[str, str]] = []
     tasks = [
-        counting_task(name, memory(*jobs_of(count)), noting(order, name, seconds))[0]  # type: ignore[arg-type]
+        counting_task(name, memory(*jobs_of(count)), noting(order, name, seconds))[0]
         for name, count in (("low", 40), ("high", 300), ("middle", 150))
     ]
     await run(*tasks, priority=lambda task, job: {"low": -1, "middle": 0, "high": 7}[task])
@@ -39,7 +35,7 @@ async def test_no_job_starts_before_all_of_a_higher_priority(seconds: float | No
 
 async def test_priorities_of_jobs_of_one_task_are_strict_too() -> None:
     order: list[tuple[str, str]] = []
-    task, _, _ = counting_task("task", memory(*jobs_of(90)), noting(order, "task", 0.001))  # type: ignore[arg-type]
+    task, _, _ = counting_task("task", memory(*jobs_of(90)), noting(order, "task", 0.001))
     await run(task, priority=lambda task, job: int(job[-1]))
     levels = [int(job[-1]) for _, job in order]
     assert levels == sorted(levels, reverse=True)
@@ -80,15 +76,15 @@ async def test_priorities_are_strict_on_an_executor() -> None:
 async def test_what_becomes_ready_later_with_a_higher_priority_overtakes() -> None:
     """A job of the last stage comes before the waiting ones of the first: finished work is not left lying."""
     order: list[tuple[str, str]] = []
-    first, _, _ = counting_task("first", memory(*jobs_of(1500)), noting(order, "first", 0.0005))  # type: ignore[arg-type]
-    second, _, _ = counting_task("second", memory(*jobs_of(1500)), noting(order, "second", None))  # type: ignore[arg-type]
+    first, _, _ = counting_task("first", memory(*jobs_of(1500)), noting(order, "first", 0.0005))
+    second, _, _ = counting_task("second", memory(*jobs_of(1500)), noting(order, "second", None))
     second.plug(first)
     await run(first, second, priority=lambda task, job: 1 if task == "second" else 0)
     assert order.index(("second", "j00000")) < order.index(("first", "j01499"))
 
 
 async def test_a_denied_job_lets_lower_priorities_use_what_is_free() -> None:
-    quota = pdt.ResourceManager(pdt.Resources(4, 0, None))
+    quota = pdt.ResourceManager(amount(4, 0, None))
     order: list[tuple[str, str]] = []
     release = asyncio.Event()
 
@@ -111,7 +107,7 @@ async def test_a_denied_job_lets_lower_priorities_use_what_is_free() -> None:
             memory(*jobs),
             body,
             resource_manager=quota,
-            job_resources=pdt.Resources(cpu, 0),  # type: ignore[arg-type]
+            job_resources=amount(cpu, 0),
         )
         tasks.append(task)
     await run(*tasks, priority=lambda task, job: {"holder": 9, "big": 5, "small": 1}[task], deadline=10)
@@ -119,7 +115,7 @@ async def test_a_denied_job_lets_lower_priorities_use_what_is_free() -> None:
 
 
 async def test_a_job_that_waited_too_long_is_kept_room_for() -> None:
-    quota = pdt.ResourceManager(pdt.Resources(2, 0, None))
+    quota = pdt.ResourceManager(amount(2, 0, None))
     order: list[str] = []
 
     async def small(job: str) -> None:
@@ -130,9 +126,9 @@ async def test_a_job_that_waited_too_long_is_kept_room_for() -> None:
         order.append("big")
 
     smalls, _, _ = counting_task(
-        "small", memory(*jobs_of(200)), small, resource_manager=quota, job_resources=pdt.Resources(1, 0)
+        "small", memory(*jobs_of(200)), small, resource_manager=quota, job_resources=amount(1, 0)
     )
-    bigs, _, _ = counting_task("big", memory("b"), big, resource_manager=quota, job_resources=pdt.Resources(2, 0))
+    bigs, _, _ = counting_task("big", memory("b"), big, resource_manager=quota, job_resources=amount(2, 0))
     async with pipeline_of(smalls, bigs, patience=0.2) as pipeline:
         await pipeline.run()
     assert len(order) == 201

@@ -15,11 +15,7 @@ from hypothesis import strategies as st
 
 import pdt
 from pdt import Resources
-from tests.core.engine.samples import counting_task, jobs_of, pipeline_of, run
-
-
-def memory(*jobs: str) -> pdt.InProcessMetadataRepository:
-    return pdt.InProcessMetadataRepository({job: {} for job in jobs})
+from tests.core.engine.samples import amount, counting_task, jobs_of, memory, pipeline_of, run
 
 
 class Meter:
@@ -64,12 +60,12 @@ class Meter:
 )
 def test_bodies_never_use_more_than_the_quota(cap: int, requests: list[int], parsed: bool) -> None:
     async def check() -> None:
-        quota = pdt.ResourceManager(Resources.parse(cap, "1Gi") if parsed else Resources(cap, 100, None))
+        quota = pdt.ResourceManager(Resources.parse(cap, "1Gi") if parsed else amount(cap, 100, None))
         meter = Meter()
         tasks = []
         for index, cpu in enumerate(requests):
-            request = Resources.parse(cpu, "1Mi") if parsed else Resources(cpu, 1)
-            task, done, calls = counting_task(
+            request = Resources.parse(cpu, "1Mi") if parsed else amount(cpu, 1)
+            task, _, _ = counting_task(
                 f"task{index}",
                 memory(*jobs_of(25)),
                 meter.body(request),
@@ -84,15 +80,15 @@ def test_bodies_never_use_more_than_the_quota(cap: int, requests: list[int], par
         assert meter.most.cpu <= cap
         assert meter.now.cpu == 0
         usage = await quota.usage()
-        assert (usage.cpu, usage.mem) == (0, 0)
+        assert usage.cpu == usage.mem == 0
 
     asyncio.run(check())
 
 
 async def test_a_quota_is_used_to_the_full() -> None:
-    quota = pdt.ResourceManager(Resources(5, 0, None))
+    quota = pdt.ResourceManager(amount(5, 0, None))
     meter = Meter()
-    request = Resources(1, 0)
+    request = amount(1, 0)
     task, _, _ = counting_task(
         "task", memory(*jobs_of(40)), meter.body(request, 0.01), resource_manager=quota, job_resources=request
     )
@@ -100,9 +96,9 @@ async def test_a_quota_is_used_to_the_full() -> None:
     assert meter.most.cpu == 5
 
 
-@pytest.mark.parametrize("request_", [Resources(0, 0), Resources.parse(0, 0)], ids=["one launch", "no launches"])
+@pytest.mark.parametrize("request_", [amount(0, 0), Resources.parse(0, 0)], ids=["one launch", "no launches"])
 async def test_a_quota_on_launches_limits_how_many_run(request_: Resources) -> None:
-    quota = pdt.ResourceManager(Resources(1, 1, 3))
+    quota = pdt.ResourceManager(amount(1, 1, 3))
     meter = Meter()
     task, done, _ = counting_task(
         "task", memory(*jobs_of(30)), meter.body(request_), resource_manager=quota, job_resources=request_
@@ -114,8 +110,8 @@ async def test_a_quota_on_launches_limits_how_many_run(request_: Resources) -> N
 
 @pytest.mark.parametrize("kind", ["threads", "plain"])
 async def test_a_quota_binds_bodies_in_threads(kind: str) -> None:
-    quota = pdt.ResourceManager(Resources(2, 0, None))
-    request = Resources(1, 0)
+    quota = pdt.ResourceManager(amount(2, 0, None))
+    request = amount(1, 0)
     meter = Meter()
 
     def body(job: str) -> None:
@@ -141,8 +137,8 @@ async def test_a_quota_binds_bodies_in_threads(kind: str) -> None:
 @pytest.mark.parametrize("synchronous", [False, True])
 @pytest.mark.parametrize("metadata", [False, True])
 async def test_whatever_the_settings_every_reservation_is_given_back_once(synchronous: bool, metadata: bool) -> None:
-    quota = pdt.ResourceManager(Resources(3, 0, None))
-    request = Resources(1, 0)
+    quota = pdt.ResourceManager(amount(3, 0, None))
+    request = amount(1, 0)
     meter = Meter()
 
     def body(job: str) -> None:
@@ -171,13 +167,13 @@ async def test_whatever_the_settings_every_reservation_is_given_back_once(synchr
 
 
 async def test_a_blocked_job_gives_its_reservation_back() -> None:
-    quota = pdt.ResourceManager(Resources(1, 0, None))
+    quota = pdt.ResourceManager(amount(1, 0, None))
 
     async def body(job: str) -> None:
         raise pdt.errors.CorruptRecordError("store", job, "torn")
 
     task, _, calls = counting_task(
-        "task", memory(*jobs_of(5)), body, resource_manager=quota, job_resources=Resources(1, 0)
+        "task", memory(*jobs_of(5)), body, resource_manager=quota, job_resources=amount(1, 0)
     )
     await run(task, deadline=10)
     assert len(calls) == 5
@@ -185,7 +181,7 @@ async def test_a_blocked_job_gives_its_reservation_back() -> None:
 
 
 async def test_a_stopped_run_leaves_no_reservation_behind() -> None:
-    quota = pdt.ResourceManager(Resources(40, 0, None))
+    quota = pdt.ResourceManager(amount(40, 0, None))
     pipeline: pdt.Pipeline
 
     async def body(job: str) -> None:
@@ -193,7 +189,7 @@ async def test_a_stopped_run_leaves_no_reservation_behind() -> None:
         pipeline.stop()
 
     task, _, calls = counting_task(
-        "task", memory(*jobs_of(300)), body, resource_manager=quota, job_resources=Resources(1, 0)
+        "task", memory(*jobs_of(300)), body, resource_manager=quota, job_resources=amount(1, 0)
     )
     pipeline = pipeline_of(task)
     async with pipeline:
@@ -204,13 +200,13 @@ async def test_a_stopped_run_leaves_no_reservation_behind() -> None:
 
 
 async def test_a_cancelled_run_leaves_no_reservation_behind() -> None:
-    quota = pdt.ResourceManager(Resources(40, 0, None))
+    quota = pdt.ResourceManager(amount(40, 0, None))
     task, _, calls = counting_task(
         "task",
         memory(*jobs_of(300)),
         lambda job: asyncio.Event().wait(),
         resource_manager=quota,
-        job_resources=Resources(1, 0),
+        job_resources=amount(1, 0),
     )
     async with pipeline_of(task) as pipeline:
         with pytest.raises(TimeoutError):
@@ -222,8 +218,8 @@ async def test_a_cancelled_run_leaves_no_reservation_behind() -> None:
 
 
 async def test_what_runs_on_in_an_executor_goes_on_counting_after_a_cancelled_run() -> None:
-    quota = pdt.ResourceManager(Resources(2, 0, None))
-    request = Resources(1, 0)
+    quota = pdt.ResourceManager(amount(2, 0, None))
+    request = amount(1, 0)
     meter = Meter()
     release = threading.Event()
 
@@ -251,7 +247,7 @@ async def test_what_runs_on_in_an_executor_goes_on_counting_after_a_cancelled_ru
 
 
 async def test_two_managers_limit_their_own_tasks_only() -> None:
-    small, large = (pdt.ResourceManager(Resources(cap, 0, None)) for cap in (1, 4))
+    small, large = (pdt.ResourceManager(amount(cap, 0, None)) for cap in (1, 4))
     meters = {}
     tasks = []
     for name, quota in (("small", small), ("large", large)):
@@ -259,9 +255,9 @@ async def test_two_managers_limit_their_own_tasks_only() -> None:
         task, _, _ = counting_task(
             name,
             memory(*jobs_of(20)),
-            meters[name].body(Resources(1, 0)),
+            meters[name].body(amount(1, 0)),
             resource_manager=quota,
-            job_resources=Resources(1, 0),
+            job_resources=amount(1, 0),
         )
         tasks.append(task)
     await run(*tasks)
@@ -270,14 +266,14 @@ async def test_two_managers_limit_their_own_tasks_only() -> None:
 
 async def test_what_others_use_of_a_quota_counts() -> None:
     """A callback that a stranger registered reports what is in use elsewhere; when it is less, jobs start."""
-    quota = pdt.ResourceManager(Resources(2, 0, None))
+    quota = pdt.ResourceManager(amount(2, 0, None))
     elsewhere = [2]
 
     async def reported() -> Resources:
-        return Resources(elsewhere[0], 0, 0)
+        return amount(elsewhere[0], 0, 0)
 
     quota.register(reported)
-    task, done, _ = counting_task("task", memory("a"), resource_manager=quota, job_resources=Resources(1, 0))
+    task, done, _ = counting_task("task", memory("a"), resource_manager=quota, job_resources=amount(1, 0))
     async with pipeline_of(task) as pipeline, asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(pipeline.run())
         await asyncio.sleep(0.15)
@@ -290,7 +286,7 @@ async def test_what_others_use_of_a_quota_counts() -> None:
 
 
 async def test_a_callback_that_raises_stops_only_the_tasks_of_its_quota() -> None:
-    quota = pdt.ResourceManager(Resources(2, 0, None))
+    quota = pdt.ResourceManager(amount(2, 0, None))
     failures = [OSError("cluster is away")] * 3
 
     async def reported() -> Resources:
@@ -300,7 +296,7 @@ async def test_a_callback_that_raises_stops_only_the_tasks_of_its_quota() -> Non
 
     quota.register(reported)
     bound, bound_done, _ = counting_task(
-        "bound", memory(*jobs_of(5)), resource_manager=quota, job_resources=Resources(1, 0)
+        "bound", memory(*jobs_of(5)), resource_manager=quota, job_resources=amount(1, 0)
     )
     free, free_done, _ = counting_task("free", memory(*jobs_of(5)))
     report = await run(bound, free)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Collection, Set
 
 import pytest
 
@@ -47,6 +47,28 @@ async def test_threads_that_end_jobs_while_a_round_lists_end_each_once() -> None
     assert set(done.data) == set(jobs_of(JOBS))
 
 
+async def test_what_a_job_leaves_is_asked_for_before_what_it_enters() -> None:
+    """A job that the listing of live missed ends while it is asked for again."""
+
+    class Lagging(pdt.InProcessMetadataRepository):
+        async def keys(self) -> Set[str]:
+            return set()
+
+    class Ending(pdt.InProcessMetadataRepository):
+        async def present(self, jobs: Collection[str]) -> set[str]:
+            found = await super().present(jobs)
+            self.data.update(live.data)
+            live.data.clear()
+            return found
+
+    live, done = Lagging({"a": {}}), Ending()
+    stranger = Stranger("stranger", live, done)
+    stranger.link("input", pdt.InProcessMetadataRepository({"a": {}}), is_input=True)
+    await run(stranger)
+    assert not stranger.executions
+    assert set(done.data) == {"a"}
+
+
 async def test_what_another_writer_marks_done_during_the_listing_is_not_executed() -> None:
     taken = set(jobs_of(1000)[::2])
 
@@ -68,22 +90,21 @@ async def test_what_another_writer_marks_done_during_the_listing_is_not_executed
 
 async def test_an_external_writer_and_the_engine_share_the_jobs_without_overlap() -> None:
     """What is in done when a job is about to start is not executed, however slow the listings are."""
-    done = Delayed(delay=0.02)
     late: list[str] = []
+
+    class Watched(Delayed):
+        async def present(self, jobs: Collection[str]) -> set[str]:
+            found = await super().present(jobs)
+            late.extend(found)
+            return found
+
+    done = Watched(delay=0.02)
 
     async def body(job: str) -> None:
         await asyncio.sleep(0)
 
     jobs = jobs_of(600)
     task, _, calls = counting_task("task", Delayed({job: {} for job in jobs}), body, done=done)
-    original = done.present
-
-    async def present(asked: object) -> set[str]:
-        found = await original(asked)  # type: ignore[arg-type]
-        late.extend(found)
-        return found
-
-    done.present = present  # type: ignore[method-assign]
 
     async def write_elsewhere() -> None:
         for job in random.sample(jobs, 300):

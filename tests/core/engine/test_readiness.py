@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -310,14 +309,14 @@ def test_keys_that_are_no_job_ids_are_skipped_where_they_would_be_ready() -> Non
 
 
 @pytest.fixture
-def chain() -> Iterator[tuple[pdt.Task, pdt.Task, pdt.InProcessMetadataRepository]]:
+def chain() -> tuple[pdt.Task, pdt.Task, pdt.InProcessMetadataRepository]:
     source, middle = pdt.InProcessMetadataRepository({"a": {}}), pdt.InProcessMetadataRepository()
     first, second = Idle("first"), Idle("second")
     first.link("source", source, is_input=True)
     first.link("middle", middle, is_output=True, inhibits_start=True)
     second.plug(first)
     second.link("done", pdt.InProcessMetadataRepository(), is_status=True, inhibits_start=True)
-    yield first, second, middle
+    return first, second, middle
 
 
 def test_a_missing_key_is_traced_to_who_would_write_it(

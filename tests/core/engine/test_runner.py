@@ -19,11 +19,7 @@ from pdt.engine import launch as launch_module
 from pdt.engine import look as look_module
 from pdt.engine import runner as runner_module
 from pdt.engine.verdict import VerdictKind
-from tests.core.engine.samples import Delayed, Stranger, counting_task, jobs_of, pipeline_of, run
-
-
-def memory(*jobs: str) -> pdt.InProcessMetadataRepository:
-    return pdt.InProcessMetadataRepository({job: {} for job in jobs})
+from tests.core.engine.samples import Delayed, Stranger, amount, counting_task, jobs_of, memory, pipeline_of, run, until
 
 
 class Launches(pdt.Task):
@@ -131,7 +127,7 @@ async def test_three_stages_and_a_fan_in_pass_their_values_on(tmp_path: Path) ->
 
 
 async def test_a_group_starts_only_when_its_last_member_is_there() -> None:
-    by = pdt.InProcessMetadataRepository({job: "all" for job in jobs_of(200)})
+    by = pdt.InProcessMetadataRepository(dict.fromkeys(jobs_of(200), "all"))
     finished: list[str] = []
 
     async def body(job: str) -> None:
@@ -188,7 +184,7 @@ async def test_a_chain_does_not_wait_for_another_task_that_a_quota_denies() -> N
         memory(*jobs_of(3)),
         lambda job: release.wait(),
         resource_manager=quota,
-        job_resources=pdt.Resources(1, 0),
+        job_resources=amount(1, 0),
     )
     first, _, _ = counting_task("first", memory(*jobs_of(5)))
     second, _, _ = counting_task("second", memory(*jobs_of(5)))
@@ -418,7 +414,7 @@ async def test_a_combination_that_raises_is_a_failed_listing() -> None:
 
 @pytest.mark.usefixtures("short_delays")
 async def test_a_filter_that_raises_is_a_failed_listing() -> None:
-    def filt(job: str) -> bool:
+    async def filt(job: str) -> bool:
         raise KeyError(job)
 
     bad, _, _ = counting_task("bad", memory("a").map(lambda info: info, filt))
@@ -504,7 +500,7 @@ async def test_what_never_returns_holds_up_nobody_and_is_reported(what: str, mon
     first, _, _ = counting_task("stage0", memory("a"))
     chain: list[pdt.Task] = [first]
     for stage in range(1, 6):
-        task, _, last_calls = counting_task(f"stage{stage}", memory("a"))
+        task, _, _ = counting_task(f"stage{stage}", memory("a"))
         task.plug(chain[-1])
         chain.append(task)
     ended_at = 0.0
@@ -580,11 +576,9 @@ async def test_it_goes_on_for_ever_until_it_is_stopped() -> None:
     task, _, calls = counting_task("task", inputs)
     async with pipeline_of(task) as pipeline, asyncio.timeout(20), asyncio.TaskGroup() as group:
         running = group.create_task(pipeline.run(forever=True))
-        while not calls["a"]:
-            await asyncio.sleep(0.01)
+        await until(lambda: calls["a"])
         inputs.data["b"] = {}
-        while not calls["b"]:
-            await asyncio.sleep(0.01)
+        await until(lambda: calls["b"])
         assert not running.done()
         pipeline.stop()
         report = await running
@@ -700,9 +694,8 @@ async def test_a_second_driver_of_one_open_pipeline_is_refused() -> None:
     task, done, calls = counting_task("task", memory("a"), lambda job: release.wait())
     async with pipeline_of(task) as pipeline, asyncio.timeout(10), asyncio.TaskGroup() as group:
         running = group.create_task(pipeline.run())
-        while not calls:
-            await asyncio.sleep(0.01)
-        with pytest.raises(pdt.errors.ConfigurationError, match="tested.*is being run already"):
+        await until(lambda: calls)
+        with pytest.raises(pdt.errors.ConfigurationError, match=r"'tested' is being run already"):
             await pipeline.update()
         release.set()
         await running
@@ -754,11 +747,11 @@ async def test_ten_thousand_jobs_leave_nothing_behind(tmp_path: Path) -> None:
 
 async def test_why_says_what_is_under_way_and_what_is_over() -> None:
     release = asyncio.Event()
-    task, _, _ = counting_task("task", memory("a", "b"), lambda job: release.wait())
+    task, _, calls = counting_task("task", memory("a", "b"), lambda job: release.wait())
     async with pipeline_of(task) as pipeline, asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(pipeline.run())
-        while (await pipeline.explain(task, "a")).kind is not VerdictKind.RUNNING:
-            await asyncio.sleep(0.01)
+        await until(lambda: calls)
+        assert (await pipeline.explain(task, "a")).kind is VerdictKind.RUNNING
         release.set()
     async with pipeline_of(task) as pipeline:
         await pipeline.run()

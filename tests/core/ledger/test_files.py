@@ -149,7 +149,7 @@ async def test_temporaries_of_the_living_are_hidden_and_stay(ledger: pdt.FileLed
 async def test_a_broken_entry_is_held_and_named(ledger: pdt.FileLedger, tmp_path: Path, text: str) -> None:
     await ledger.insert("x/y", {})
     (tmp_path / "ledger" / "x%2Fy").write_bytes(os.fsencode(text))
-    with pytest.raises(pdt.CorruptRecordError, match="record 'x/y' in ledger '.*/ledger'"):
+    with pytest.raises(pdt.CorruptRecordError, match=r"record 'x/y' in ledger '.*/ledger'"):
         await ledger.get("x/y")
     assert await ledger.insert("x/y", {}) is False
     assert await ledger.list() == ["x/y"]

@@ -44,7 +44,7 @@ async def test_a_broken_entry_is_held_and_named(ledger: pdt.SqliteLedger, path: 
     with connection:
         connection.execute("UPDATE ledger SET value = ?", (text,))
     connection.close()
-    with pytest.raises(pdt.CorruptRecordError, match="record 'x/y' in ledger '.*ledger.sqlite'"):
+    with pytest.raises(pdt.CorruptRecordError, match=r"record 'x/y' in ledger '.*ledger.sqlite'"):
         await ledger.get("x/y")
     assert await ledger.insert("x/y", {}) is False
 

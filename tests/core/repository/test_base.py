@@ -10,6 +10,7 @@ import pytest
 
 import pdt
 from pdt.repository import Opening
+from tests.core.repository.contract import write_and_fail
 
 
 class Listed(pdt.Repository):
@@ -72,9 +73,7 @@ async def test_keys_that_are_no_job_ids_are_skipped_with_a_warning_for_each(capl
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 5
     assert all("valid job" in message for message in messages)
-    assert messages[0] == "Skipping '../x' in Listed() - not a valid job id: it contains '/'; " + (
-        "allowed are letters, digits and '-._'"
-    )
+    assert messages[0].startswith("Skipping '../x' in Listed() - not a valid job id: it contains '/'; allowed are")
     assert all(len(message) < 500 and message.isascii() and message.isprintable() for message in messages)
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
     assert {record.name for record in caplog.records} == {"pdt.repository"}
@@ -96,13 +95,13 @@ class AsyncOpen(Listed, pdt.BlobRepository):
     """A blob repository whose open is a coroutine function, as in the reference."""
 
     @pdt.job_getter
-    async def open(self, job: str, mode: str = "r") -> Any:
+    async def open(self, job: str, mode: Any = "r") -> Any:  # type: ignore[override]
         """Open it."""
-        return await pdt.InProcessBlobRepository({job: b"content"}).open(job, mode)  # type: ignore[call-overload]
+        return await pdt.InProcessBlobRepository({job: b"content"}).open(job, mode)
 
 
 async def test_open_may_be_a_coroutine_function() -> None:
-    repo = AsyncOpen([])
+    repo: pdt.BlobRepository = AsyncOpen([])
     async with repo.open("a") as stream:
         assert await stream.read() == "content"
     async with await repo.open("a", "rb") as binary:
@@ -114,9 +113,7 @@ async def test_open_may_be_a_coroutine_function() -> None:
 async def test_opening_hands_exceptions_to_the_stream() -> None:
     repo = pdt.InProcessBlobRepository()
     with pytest.raises(ZeroDivisionError):
-        async with Opening[Any](lambda: repo.open("a", "w")) as stream:
-            await stream.write("x")
-            raise ZeroDivisionError
+        await write_and_fail(Opening[Any](lambda: repo.open("a", "w")), "x")
     assert repo.data == {}
 
 

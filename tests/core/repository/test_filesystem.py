@@ -21,6 +21,7 @@ import pytest
 import pdt
 from pdt import localfs
 from pdt.job import CHARSET, CHARSET_START_END
+from pdt.task.blocking import complete
 from tests.support.ordinary_user import AsOrdinaryUser
 
 
@@ -137,13 +138,15 @@ async def test_case_insensitive_directories_and_records(tmp_path: Path) -> None:
     assert await records.info_all() == {"r": {"x": 2}}
 
 
-async def test_a_thousand_other_spellings_take_no_time(tmp_path: Path) -> None:
+def test_a_thousand_other_spellings_take_no_time(tmp_path: Path) -> None:
     for number in range(1000):
         (tmp_path / f"j{number}.TXT").touch()
     repo = pdt.FileRepository(tmp_path, ".txt", case_insensitive=True)
-    start = time.perf_counter()
-    assert len(await repo.info_all()) == len(await repo.present([f"j{number}" for number in range(2000)])) == 1000
-    assert time.perf_counter() - start < 0.2
+    start = time.process_time()
+    assert (
+        len(complete(repo.info_all())) == len(complete(repo.present([f"j{number}" for number in range(2000)]))) == 1000
+    )
+    assert time.process_time() - start < 0.5
 
 
 async def test_discard_empty(tmp_path: Path) -> None:
@@ -421,19 +424,6 @@ async def test_two_that_delete_a_directory_at_once_both_succeed(tmp_path: Path) 
 # Stamps.
 
 
-async def test_an_old_stamp_tells_whether_anything_changed(tmp_path: Path) -> None:
-    repo = pdt.FileRepository(tmp_path)
-    assert repo.stamp() is None  # so young that a change could hide behind it
-    old = time.time_ns() - 10_000_000_000
-    os.utime(tmp_path, ns=(old, old))
-    before = repo.stamp()
-    assert before is not None
-    assert repo.stamp() == before == pdt.FileRepository(tmp_path, ".txt").stamp()
-    (tmp_path / "a").touch()
-    os.utime(tmp_path, ns=(old + 1, old + 1))
-    assert repo.stamp() != before
-
-
 def test_behind_a_network_there_is_no_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = time.time() - 10
     os.utime(tmp_path, (old, old))
@@ -493,7 +483,7 @@ async def test_behind_a_network_every_operation_is_given_up_in_time(
         for name in ("isdir", "isfile", "islink", "lexists"):
             die(os.path, name)
         for operation in operations:
-            with pytest.raises(pdt.BackendError, match="file system did not answer within 0.01 s"):
+            with pytest.raises(pdt.BackendError, match=r"file system did not answer within 0.01 s"):
                 await operation
         release.set()
         await asyncio.sleep(0.05)

@@ -163,4 +163,4 @@ MACHINES = [MemoryBlobMachine, MemoryRecordMachine, FileMachine, YamlMachine, Sq
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
 def test_behaves_like_a_dict(machine: type[RepositoryMachine]) -> None:
     limits = settings(max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(machine, settings=limits)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=limits)

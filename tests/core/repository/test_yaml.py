@@ -36,7 +36,7 @@ def has_lone_surrogate(value: Any) -> bool:
 @given(VALUES)
 def test_values_come_back_as_they_do_from_sqlite(value: Any) -> None:
     if has_lone_surrogate(value):
-        with pytest.raises(TypeError, match="cannot be stored as YAML: .*surrogates not allowed"):
+        with pytest.raises(TypeError, match=r"cannot be stored as YAML: .*surrogates not allowed"):
             dump_yaml(value)
     else:
         assert same(there_and_back(value), value)
@@ -190,7 +190,7 @@ def test_a_file_that_one_may_not_read_does_not_hide_the_others(
     assert items["b"] == 1
     assert isinstance(items["a"], pdt.CorruptRecordError)
     assert "it cannot be read: Permission denied" in str(items["a"])
-    with pytest.raises(PermissionError, match="a.yaml"):
+    with pytest.raises(PermissionError, match=r"a.yaml"):
         as_ordinary_user(lambda: asyncio.run(repo.info("a")))
 
 

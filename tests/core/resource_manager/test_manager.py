@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -149,7 +150,9 @@ async def test_a_flush_while_the_callbacks_are_asked_makes_their_answer_old() ->
     assert await usage == Resources.zero()
 
 
-@pytest.mark.parametrize("request_", [Resources(cpu=-1), Resources(mem=-1), Resources(launches=-1)], ids=repr)
+@pytest.mark.parametrize(
+    "request_", [Resources(Decimal(-1)), Resources(mem=Decimal(-1)), Resources(launches=-1)], ids=repr
+)
 async def test_a_negative_request_cannot_make_room(request_: Resources) -> None:
     manager = quota(1)
     for operation in (manager.reserve(request_), manager.relinquish(request_)):
@@ -274,4 +277,4 @@ class ManagerMachine(RuleBasedStateMachine):
 
 def test_usage_is_always_what_is_alive() -> None:
     limits = settings(max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(ManagerMachine, settings=limits)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(ManagerMachine, settings=limits)

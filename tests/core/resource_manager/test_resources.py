@@ -37,7 +37,7 @@ def test_the_defaults_are_one_launch_of_nothing() -> None:
 
 def test_parse_reads_quantities() -> None:
     r = Resources.parse(cpu="1500m", mem="1.5Gi", launches="2")
-    assert (r.cpu, r.mem, r.launches) == (Decimal("1.5"), 3 * 2**29, 2)
+    assert r == Resources(Decimal("1.5"), Decimal(3 * 2**29), 2)
     assert type(r.launches) is int
     assert Resources.parse(1, 1).launches is None
     assert Resources.parse(0.1, 1e3, 2.0) == Resources(Decimal("0.1"), Decimal(1000), 2)
@@ -53,7 +53,7 @@ def test_launches_are_whole() -> None:
     with pytest.raises(ValueError, match="launches '1500m' is not a whole number"):
         Resources.parse(1, 1, "1500m")
     for launches in (1.5, "1", True, Decimal(1)):
-        with pytest.raises(ValueError, match="launches .* is not a whole number"):
+        with pytest.raises(ValueError, match=r"launches .* is not a whole number"):
             Resources(launches=launches)  # type: ignore[arg-type]
 
 

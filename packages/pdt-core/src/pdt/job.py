@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import InvalidJobIdError
 
@@ -43,7 +43,7 @@ class JobIdRule:
     def __reduce__(self) -> Any:
         return (JobIdRule.of, (self.charset, self.charset_start_end))
 
-    def accepts(self, job: object) -> bool:
+    def accepts(self, job: object) -> TypeGuard[str]:
         """Tell whether `job` is a valid job id."""
         return isinstance(job, str) and self._fullmatch(job) is not None
 

@@ -70,11 +70,7 @@ class Pipeline:
             )
         if durability not in ("power", "process"):
             raise ConfigurationError(f"durability {durability!r} is neither 'power' nor 'process'")
-        self.store = (
-            store
-            if isinstance(store, Store)
-            else Store(store or (script or Path.cwd() / "-").parent / ".pdt")
-        )
+        self.store = store if isinstance(store, Store) else Store(store or (script or Path.cwd() / "-").parent / ".pdt")
         self.session = Session() if session is None else session
         self.priority = priority
         self.durability = durability
@@ -97,9 +93,7 @@ class Pipeline:
     def resource_managers(self) -> list[ResourceManager]:
         """The resource managers of the tasks, and those that were given."""
         of_tasks = (task.resource_manager for task in self._tasks.values())
-        return list(
-            dict.fromkeys([*self._resources, *(manager for manager in of_tasks if manager is not None)])
-        )
+        return list(dict.fromkeys([*self._resources, *(manager for manager in of_tasks if manager is not None)]))
 
     @property
     def repositories(self) -> list[Repository]:
@@ -140,9 +134,7 @@ class Pipeline:
         :raises ConfigurationError: if the pipeline is open already, or something in it is misconfigured.
         """
         if self.is_open:
-            raise ConfigurationError(
-                f"pipeline {self.name!r} is open already", fix="close it before opening it again"
-            )
+            raise ConfigurationError(f"pipeline {self.name!r} is open already", fix="close it before opening it again")
         self.hooks = current_hooks()
         await self.hooks.notify("pdt_configure_pipeline", pipeline=self)
         async with AsyncExitStack() as stack:
@@ -243,9 +235,7 @@ class Pipeline:
         async with self._controlling() as runner:
             return await runner.launch_ready()
 
-    async def run(
-        self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False
-    ) -> Report:
+    async def run(self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False) -> Report:
         """Update and launch until nothing moves any more, and report what was done.
 
         :param forever: go on when nothing moves, until stopped.
@@ -345,7 +335,5 @@ def _script(names: Mapping[str, Any]) -> Path | None:
 
 
 def _default_name(script: Path | None) -> str:
-    stem = (
-        re.sub(r"[^-_.A-Za-z0-9]", "-", script.stem if script else "pipeline").strip("-_.")[:63].rstrip("-_.")
-    )
+    stem = re.sub(r"[^-_.A-Za-z0-9]", "-", script.stem if script else "pipeline").strip("-_.")[:63].rstrip("-_.")
     return stem or "pipeline"

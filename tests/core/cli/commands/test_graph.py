@@ -7,7 +7,7 @@ import re
 from xml.etree.ElementTree import XML, Element
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdt import FileRepository, InProcessMetadataRepository, InProcessSyncTask, Pipeline
@@ -81,6 +81,7 @@ def drawings(draw: st.DrawFn) -> Drawing:
     return Drawing(nodes, draw(st.lists(st.tuples(ends, ends), unique=True, max_size=20)) if nodes else [])
 
 
+@settings(deadline=None)
 @given(drawings())
 def test_any_graph_is_drawn_whole(drawing: Drawing) -> None:
     layers = layers_of(drawing)
@@ -95,6 +96,7 @@ def test_any_graph_is_drawn_whole(drawing: Drawing) -> None:
             assert x + width <= x2 or x2 + width2 <= x or y + height <= y2 or y2 + height2 <= y
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=15))
 def test_what_depends_stands_to_the_right(pairs: list[tuple[int, int]]) -> None:
     edges = sorted({(f"n{low}", f"n{high}") for low, high in pairs if low < high})

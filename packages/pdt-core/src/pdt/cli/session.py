@@ -7,13 +7,16 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 from ..engine.report import Report
 from ..pipeline import Pipeline
 from ..task.base import Task
 from ..task.executor import ExecutorTask
-from ..task.function import InProcessSyncTask
+from ..task.function import FunctionTask
 from . import exits, output
 from .drive import open_pipeline
 from .interrupts import Interrupts
@@ -52,12 +55,12 @@ class _Session:
         self._runs = False
         self._left = 0
         self._shown: Progress | None = None
-        #: Whether functions go on running that nobody waits for any more.
-        self._left_behind = False
 
     async def run(self, launch_once: bool, timeout: float | None, fail_fast: bool, shown: Progress | None) -> int:
         self._shown = shown
         interrupts = Interrupts(self._stop)
+        threads = _Threads()
+        asyncio.get_running_loop().set_default_executor(threads)
         with ExitStack() as stack:
             stack.enter_context(interrupts.handled())
             handler = current_handler()
@@ -75,7 +78,7 @@ class _Session:
                 output.note("interrupted")
                 if self._runs:
                     output.note("the jobs that were running start again when you run the pipeline again")
-        if self._left_behind:
+        if threads.busy or any(_running(task) for task in self._pipeline.tasks.values()):
             leave(status)
         return status
 
@@ -85,7 +88,6 @@ class _Session:
         try:
             return await self._run_open(launch_once, timeout, fail_fast)
         finally:
-            self._note_left_behind()
             await self._pipeline.close()
 
     async def _run_open(self, launch_once: bool, timeout: float | None, fail_fast: bool) -> int:
@@ -125,12 +127,6 @@ class _Session:
         output.note(f"stopping: {counted(running, 'job')} running; Ctrl-C again leaves at once")
         return True
 
-    def _note_left_behind(self) -> None:
-        lanes = self._pipeline.runner.launcher.lanes.values() if self._runs else ()
-        self._left_behind = any(
-            lane.in_flight and not (isinstance(lane.task, InProcessSyncTask) and lane.task._is_async) for lane in lanes
-        )
-
     def _conclude(self, report: Report, seconds: float) -> None:
         if not self._forever:
             print_problems(report)
@@ -140,6 +136,30 @@ class _Session:
             output.note(f"{'stopped' if report.interrupted else 'done'} after {duration(seconds)}")
         if report.interrupted:
             output.note(f"interrupted: {counted(self._left, 'job')} left to start; the same command goes on with them")
+
+
+class _Threads(ThreadPoolExecutor):
+    """The event loop's threads, which know whether any is at work: none can be stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(thread_name_prefix="asyncio")
+        self._given: set[Future[Any]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at work."""
+        return any(future.running() for future in list(self._given))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function in a thread."""
+        future = super().submit(fn, *args, **kwargs)
+        self._given.add(future)
+        future.add_done_callback(self._given.discard)
+        return future
+
+
+def _running(task: Task) -> bool:
+    return isinstance(task, FunctionTask) and bool(task.running_jobs)
 
 
 def _withdrawn(task: Task) -> int:

@@ -133,11 +133,10 @@ class GroupCommit:
     async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
         """Take the record of a job; wait only if the disk is far behind."""
         self._pending.append(Ended(task, done, job, outcome))
-        count = len(self._pending)
-        if count % BATCH == 0:
+        if len(self._pending) % BATCH == 0:
             self.start()
             await asyncio.sleep(0)
-            if count + self._committing >= MOST_PENDING:
+            if self.waiting >= MOST_PENDING:
                 self._room.clear()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.start)
@@ -177,9 +176,7 @@ class GroupCommit:
         for ended in batch:
             by_store.setdefault(ended.done, []).append(ended)
         embedded = {
-            done: jobs
-            for done, jobs in by_store.items()
-            if isinstance(done, SqliteMetadataRepository) and done.inline
+            done: jobs for done, jobs in by_store.items() if isinstance(done, SqliteMetadataRepository) and done.inline
         }
         try:
             failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
@@ -197,9 +194,7 @@ class GroupCommit:
 
     async def _in_thread(
         self,
-        func: Callable[
-            [list[Ended], list[str], dict[SqliteMetadataRepository, list[Ended]]], set[MetadataRepository]
-        ],
+        func: Callable[[list[Ended], list[str], dict[SqliteMetadataRepository, list[Ended]]], set[MetadataRepository]],
         batch: list[Ended],
         written: list[str],
         embedded: dict[SqliteMetadataRepository, list[Ended]],
@@ -217,9 +212,7 @@ class GroupCommit:
         if self._durable:
             tasks = [next(group) for _, group in groupby(ended.task for ended in batch)]
             places = [self._places_of(task) for task in dict.fromkeys(tasks)]
-            self._syncer.sync(
-                written, (path for paths, _ in places for path in paths), any(open for _, open in places)
-            )
+            self._syncer.sync(written, (path for paths, _ in places for path in paths), any(open for _, open in places))
         failed: set[MetadataRepository] = set()
         for done, jobs in embedded.items():
             try:

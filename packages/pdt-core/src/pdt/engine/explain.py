@@ -43,9 +43,7 @@ def _explain_delay(task: Task, job: str, launcher: Launcher) -> Verdict | None:
         if backoff.given_up(thing):
             return Verdict(task.name, job, VerdictKind.BLOCKED, f"it could not be launched: {reason}")
         until = backoff.wait(thing)
-        return Verdict(
-            task.name, job, VerdictKind.BACKING_OFF, f"tried again in {until:.1f} s: {reason}", until=until
-        )
+        return Verdict(task.name, job, VerdictKind.BACKING_OFF, f"tried again in {until:.1f} s: {reason}", until=until)
     return None
 
 

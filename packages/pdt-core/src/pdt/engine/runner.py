@@ -149,9 +149,7 @@ class Runner:
             await manager.flush()
         return ready
 
-    async def run(
-        self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False
-    ) -> Report:
+    async def run(self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False) -> Report:
         """Update and launch until nothing moves any more.
 
         :param forever: go on when nothing moves, until stopped.
@@ -179,9 +177,7 @@ class Runner:
                 self._looked_at = time.monotonic()
                 self._look_cost = self._looked_at - started_at
                 if self._hooks.active("pdt_round_finished"):
-                    await self._hooks.notify(
-                        "pdt_round_finished", pipeline=self._pipeline, summary=self.report
-                    )
+                    await self._hooks.notify("pdt_round_finished", pipeline=self._pipeline, summary=self.report)
             if await self.launcher.dispatch():
                 poll = POLL_SECONDS[0]
                 continue

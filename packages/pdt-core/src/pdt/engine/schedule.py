@@ -39,9 +39,7 @@ class Plan:
         return sum(len(queues[task]) for _, queues in self.levels if task in queues)
 
 
-def make_plan(
-    ready: Mapping[str, Collection[str]], priority: Callable[[str, str], int] | None = None
-) -> Plan:
+def make_plan(ready: Mapping[str, Collection[str]], priority: Callable[[str, str], int] | None = None) -> Plan:
     """Put the ready jobs in order.
 
     :param ready: the jobs that may start, by task.
@@ -147,14 +145,9 @@ def admit(
                 rooms[task] -= count
                 if queue and task not in admission.denials:
                     turns.append(task)
-        if any(
-            queue and task not in admission.denials and task not in stuck for task, queue in queues.items()
-        ):
+        if any(queue and task not in admission.denials and task not in stuck for task, queue in queues.items()):
             break
-    left = [
-        (priority, {task: queue for task, queue in queues.items() if queue})
-        for priority, queues in plan.levels
-    ]
+    left = [(priority, {task: queue for task, queue in queues.items() if queue}) for priority, queues in plan.levels]
     plan.levels = [level for level in left if level[1]]
     return admission
 

@@ -17,12 +17,8 @@ def pdt_register_repositories() -> list[BackendSpec]:
         BackendSpec("memory", "pdt.repository.memory:InProcessMetadataRepository", "Records in a dict."),
         BackendSpec("memory-blob", "pdt.repository.memory:InProcessBlobRepository", "Blobs in a dict."),
         BackendSpec("file", "pdt.repository.filesystem:FileRepository", "A file for each job."),
-        BackendSpec(
-            "directory", "pdt.repository.filesystem:DirectoryRepository", "A directory for each job."
-        ),
-        BackendSpec(
-            "yaml", "pdt.repository.yaml:YamlMetadataFileRepository", "A YAML file for each job's record."
-        ),
+        BackendSpec("directory", "pdt.repository.filesystem:DirectoryRepository", "A directory for each job."),
+        BackendSpec("yaml", "pdt.repository.yaml:YamlMetadataFileRepository", "A YAML file for each job's record."),
         BackendSpec("sqlite", "pdt.repository.sqlite:SqliteMetadataRepository", "Records in SQLite."),
         BackendSpec("or", f"{_COMBINATORS}:AggregateOrRepository", "Jobs of any of several."),
         BackendSpec("and", f"{_COMBINATORS}:AggregateAndRepository", "Jobs of all of several."),
@@ -37,9 +33,7 @@ def pdt_register_repositories() -> list[BackendSpec]:
 def pdt_register_tasks() -> list[BackendSpec]:
     """Register the tasks whose bodies are Python functions."""
     return [
-        BackendSpec(
-            "function", "pdt.task.function:InProcessSyncTask", "A Python function in the controller."
-        ),
+        BackendSpec("function", "pdt.task.function:InProcessSyncTask", "A Python function in the controller."),
         BackendSpec("executor", "pdt.task.executor:ExecutorTask", "A Python function on an executor."),
     ]
 

@@ -103,9 +103,7 @@ def pdt_job_launched(pipeline: Pipeline, task: Task, job: str) -> Awaitable[None
 
 
 @hookspec
-def pdt_job_finished(
-    pipeline: Pipeline, task: Task, job: str, record: Mapping[str, Any]
-) -> Awaitable[None] | None:
+def pdt_job_finished(pipeline: Pipeline, task: Task, job: str, record: Mapping[str, Any]) -> Awaitable[None] | None:
     """Be told that a job ended and what is recorded of it.
 
     :param pipeline: the open pipeline.

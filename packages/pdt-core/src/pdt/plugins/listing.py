@@ -114,9 +114,7 @@ def describe_backend(kind: str, name: str, registry: Registry | None = None) -> 
     except PluginError as error:
         problem = str(error)
     plugin = backend.plugin
-    return BackendDetails(
-        _info(backend), plugin.dist, plugin.version, plugin.value, documentation, arguments, problem
-    )
+    return BackendDetails(_info(backend), plugin.dist, plugin.version, plugin.value, documentation, arguments, problem)
 
 
 def _info(backend: Backend) -> BackendInfo:

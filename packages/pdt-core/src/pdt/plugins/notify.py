@@ -168,9 +168,7 @@ class PluginHooks(Hooks):
             # asyncio.run waits for every task that is registered, and this one resists being cancelled.
             asyncio._unregister_task(task)
 
-    def _understood(
-        self, observer: Observer, answer: object, batch: frozenset[str]
-    ) -> Iterable[tuple[str, str]]:
+    def _understood(self, observer: Observer, answer: object, batch: frozenset[str]) -> Iterable[tuple[str, str]]:
         if answer is None:
             return
         if not isinstance(answer, Mapping):

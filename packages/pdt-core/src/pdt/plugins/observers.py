@@ -31,9 +31,7 @@ def observers_of(plugins: Sequence[Plugin]) -> dict[str, tuple[Observer, ...]]:
             manager.register(plugin.module, name=name)
         except PluginValidationError as error:
             reason = " ".join(str(error).split())
-            plugin.refuse(
-                "broken", reason, f"update or uninstall {plugin.dist}, and report this to its author"
-            )
+            plugin.refuse("broken", reason, f"update or uninstall {plugin.dist}, and report this to its author")
         except ValueError:
             reason = f"{plugin.value} is the module of another plugin too"
             plugin.refuse("broken", reason, f"uninstall {plugin.dist}")

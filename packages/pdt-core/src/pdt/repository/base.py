@@ -165,7 +165,7 @@ class Repository(ABC):
     def map(
         self,
         func: Callable[..., Any],
-        filt: Callable[[str], Awaitable[bool]] | None = None,
+        filt: Callable[[str], Awaitable[bool] | bool] | None = None,
         allow_deletes: bool = False,
     ) -> MapRepository:
         """Return this repository with its info passed through `func`, and only the jobs for which `filt` holds."""

@@ -71,7 +71,7 @@ async def _ask(child: Child) -> Any:
 class _Aggregate(Combinator):
     """What AND and OR share: named children, asked and deleted from together."""
 
-    def __init__(self, **children: Repository) -> None:
+    def __init__(self, /, **children: Repository) -> None:
         if not children:
             raise ConfigurationError(
                 f"{type(self).__name__}() has no children", fix="name at least one: (a=repository, b=repository)"

@@ -20,7 +20,7 @@ from .filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
 
 __all__ = ["DirectoryRepository", "FileRepository", "FileRepositoryBase"]
 
-#: Nanoseconds for which the clock of a directory may stand still, where it is coarse: a younger stamp may hide a change.
+#: Nanoseconds for which a coarse clock of a directory may stand still: a younger stamp may hide a change.
 STAMP_GRANULARITY = 2_000_000_000
 
 

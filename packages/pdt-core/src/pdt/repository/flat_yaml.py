@@ -15,7 +15,7 @@ __all__ = ["dump_flat_yaml"]
 _BARE = re.compile(r"[A-Za-z][A-Za-z_]{0,99}", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
 #: Words that YAML 1.1 takes for something else than themselves.
-_WORDS = frozenset("y n yes no on off true false null".split())
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 def dump_flat_yaml(data: Any) -> str | None:

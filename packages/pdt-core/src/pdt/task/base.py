@@ -49,11 +49,13 @@ class Task(ABC):
     wake: Callable[[], object] | None = None
 
     def __init__(self, name: str, ready: Repository | None = None, disabled: bool = False) -> None:
-        if not NAME.fullmatch(name):
+        if not _names_task(name):
             raise ConfigurationError(
                 f"{name!r} cannot name a task",
                 fix="use 1 to 63 letters, digits, '_' and '-', such as 'count_words'",
             )
+        if ready is not None and not isinstance(ready, Repository):
+            raise ConfigurationError(f"ready of task {name!r} is {type(ready).__name__}, not a repository")
         self.name = name
         self.disabled = disabled
         self.links: dict[str, Link] = {}
@@ -116,10 +118,10 @@ class Task(ABC):
                 f"link {self.name}.{name} is {type(repo).__name__}, not a repository",
                 fix="pass a Repository object",
             )
-        if not name.isidentifier():
+        if not _names_link(name):
             raise ConfigurationError(
                 f"{name!r} cannot name a link of task {self.name!r}",
-                fix="use a Python identifier, such as 'books'",
+                fix="use a Python identifier, such as 'books', other than 'job'",
             )
         link = Link(
             repo=repo,
@@ -166,6 +168,7 @@ class Task(ABC):
                 f"task {output.name!r} has no output {', '.join(map(repr, unknown))} to plug into {self.name!r}",
                 fix=f"its outputs are: {', '.join(map(repr, output.output)) or 'none'}",
             )
+        plugged: dict[str, Link] = {}
         for name, link in output.links.items():
             if link.is_output and allowed is not None and name not in allowed:
                 continue
@@ -175,25 +178,23 @@ class Task(ABC):
                 continue
             repo = link.repo
             if translator is not None:
-                repo = RelatedItemRepository(
-                    repo, translator, translate_allow_deletes, translate_prefetch_lookup
-                )
+                repo = RelatedItemRepository(repo, translator, translate_allow_deletes, translate_prefetch_lookup)
             local = name if link.is_output else f"{_identifier(output.name)}_{name}"
+            plugged[local] = Link(
+                repo,
+                is_input=link.is_output,
+                inhibits_start=inhibits,
+                required_for_start=required or link.is_output,
+            )
             taken = self.links.get(local)
-            if taken is not None:
+            if taken is not None and taken != plugged[local]:
                 raise ConfigurationError(
                     f"plugging {output.name!r} into {self.name!r}: the link {local!r} is there already, "
                     f"from {self._origins.get(local, self.name)!r} ({taken.repo!r})",
                     fix=f"name the outputs of {output.name!r} to take with output_links=..., or rename one of the two",
                 )
-            self.link(
-                local,
-                repo,
-                is_input=link.is_output,
-                inhibits_start=inhibits,
-                required_for_start=True if required else None,
-            )
-            self._origins[local] = output.name
+        self.links.update(plugged)
+        self._origins.update(dict.fromkeys(plugged, output.name))
 
     @property
     def _origins(self) -> dict[str, str]:
@@ -259,10 +260,16 @@ class Task(ABC):
         return f"{type(self).__name__}({self.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        raise TypeError(
-            f"task {self.name!r} cannot be sent to another process: it is found there by its name"
-        )
+        raise TypeError(f"task {self.name!r} cannot be sent to another process: it is found there by its name")
+
+
+def _names_task(name: object) -> bool:
+    return isinstance(name, str) and NAME.fullmatch(name) is not None
+
+
+def _names_link(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and name != "job"
 
 
 def _identifier(name: str) -> str:
-    return name.replace("-", "_")
+    return ("_" if name[0].isdigit() else "") + name.replace("-", "_")

@@ -70,9 +70,7 @@ class ExecutorTask(FunctionTask):
         self.live = ExecutorLiveRepo(self)
         self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
         self.link("done", done, is_status=True, inhibits_start=True, required_for_output=True)
-        self.concurrency = max(
-            QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED
-        )
+        self.concurrency = max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
 
     @property
     def running(self) -> int:

@@ -217,7 +217,5 @@ async def _in_thread(func: Callable[..., Any], job: str, arguments: dict[str, Re
     def on_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-    views = {
-        name: BlockingView(repo, complete if repo.inline else on_loop) for name, repo in arguments.items()
-    }
+    views = {name: BlockingView(repo, complete if repo.inline else on_loop) for name, repo in arguments.items()}
     await asyncio.to_thread(func, job=job, **views)

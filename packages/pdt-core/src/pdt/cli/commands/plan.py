@@ -24,7 +24,7 @@ async def plan(pipeline: Pipeline, *, limit: int = 20, form: str | None = None) 
     :param limit: how many jobs to name of each task.
     :param form: Optional: table, json, jsonl, yaml or name.
     """
-    found = (await look(pipeline)).readiness
+    found = await look(pipeline)
     ready = {name: task.jobs for name, task in found.items()}
     order = make_plan(ready, pipeline.priority)
     reasons = _denials(pipeline, ready)
