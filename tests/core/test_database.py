@@ -206,6 +206,27 @@ def test_waits_for_another_writer_and_then_says_so(
     assert database.query("SELECT count(*) FROM t") == [(2,)]
 
 
+def test_waits_also_where_sqlite_does_not(database: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # While another writes, the change to a write-ahead log is refused at once, whatever the timeout.
+    path.parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE t (a INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO t VALUES (5)")
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        other.execute("COMMIT")
+        other.close()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pdt.database.time.sleep", pause)
+        assert database.query("SELECT a FROM t") == [(5,)]
+    assert len(pauses) == 1
+    assert database.query("PRAGMA journal_mode") == [("wal",)]
+
+
 def test_what_is_no_database_is_named_with_a_fix(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this is not a database, and it is long enough to be none" * 100)

@@ -128,6 +128,7 @@ def test_subclasses_become_what_they_stand_for(value: Any, stored: Any) -> None:
     assert same(loads(dumps(value)), stored) or loads(dumps(value)) == stored
     assert type(loads(dumps(value))) is type(stored)
     assert plain(value) == stored
+    assert type(plain(value)) is type(stored)
 
 
 def test_a_copy_is_made() -> None:

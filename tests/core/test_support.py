@@ -23,11 +23,11 @@ import time
 import pytest
 
 async def test_blocks():
-    time.sleep(0.4)
+    time.sleep(0.8)
 
 @pytest.mark.blocking(reason="x")
 async def test_blocks_with_a_reason():
-    time.sleep(0.4)
+    time.sleep(0.8)
 
 @pytest.mark.blocking
 async def test_without_a_reason():
@@ -50,7 +50,7 @@ def test_a_blocking_call_fails_its_test_unless_a_reason_permits_it(tmp_path: Pat
         ("FAILED", "test_without_a_reason"),
         ("PASSED", "test_blocks_with_a_reason"),
     ]
-    assert "held the event loop for more than 0.2 s" in ran.stdout
+    assert "held the event loop for more than 0.5 s" in ran.stdout
     assert "needs reason=" in ran.stdout
 
 
@@ -58,13 +58,13 @@ def test_a_blocking_call_fails_its_test_unless_a_reason_permits_it(tmp_path: Pat
 def test_calls_in_any_loop_are_seen_and_short_ones_are_not() -> None:
     async def body() -> None:
         await asyncio.sleep(0)
-        time.sleep(0.3)  # noqa: ASYNC251
+        time.sleep(0.7)  # noqa: ASYNC251
 
     with watch_event_loops(0.1) as found:
         other = threading.Thread(target=asyncio.run, args=(body(),))
         other.start()
         other.join()
-        asyncio.run(asyncio.sleep(0.3))
+        asyncio.run(asyncio.sleep(0.7))
     (call,) = found
     assert call.seconds >= 0.3
     assert "body" in call.callback

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 __all__ = ["LIMIT_S", "BlockingCall", "watch_event_loops"]
 
-LIMIT_S = 0.2
+LIMIT_S = 0.5
 
 
 @dataclass(frozen=True)

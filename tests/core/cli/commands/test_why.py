@@ -92,3 +92,11 @@ def test_a_limit_is_named_with_its_amounts(capsys: pytest.CaptureFixture[str]) -
     lines = explained(Pipeline([task], name="p"), capsys, "huge", "a")
     assert lines[0].startswith("huge a: never-fits: ")
     assert lines[1] == "  quota of cpu: wanted 8, cap 1"
+
+
+def test_a_group_without_any_member_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline = grouped()
+    pipeline.tasks["maker"].links["members"].repo.data.clear()  # type: ignore[attr-defined]
+    lines = explained(pipeline, capsys, "fan-in", "g")
+    assert lines[0].startswith("fan-in g: missing: ")
+    assert explained(pipeline, capsys, "fan-in", "h", status=3)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from . import exits, output
 from .invocation import Invocation
+from .log import log_to_stderr
 from .names import suggestion
 from .table import COMMANDS
 
@@ -56,6 +57,7 @@ def _add_foreign(app: typer.Typer, invocation: Invocation, name: str | None) -> 
     if name is None or name in COMMANDS:
         return
     if invocation.extra is not None and invocation.extra.app is not None:
+        log_to_stderr(debug=invocation.debug)
         app.add_typer(invocation.extra.app)
         return
     from .foreign import add, foreign_commands

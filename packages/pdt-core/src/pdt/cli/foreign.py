@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from .invocation import Invocation
+from .log import log_to_stderr
 
 if TYPE_CHECKING:
     import typer
@@ -34,8 +35,6 @@ def add(app: typer.Typer, name: str, spec: CommandSpec, invocation: Invocation) 
     it gets the pipeline, and where it is asynchronous it runs inside the open one.
     """
     import typer
-
-    from .log import log_to_stderr
 
     log_to_stderr(debug=invocation.debug)
     target = spec.load()

@@ -131,6 +131,7 @@ def reference() -> str:
         for declared in DECLARED:
             if declared.group == group:
                 blocks += _section(declared)
+    blocks.append(OWN_COMMANDS)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -198,6 +199,33 @@ commands, without `-f`. What was asked for goes to stdout, everything else to st
 | 6 | another controller holds the pipeline |
 | 7 | a bug in pdt |
 | 130 | interrupted |"""
+
+
+OWN_COMMANDS = """\
+## Commands of your own
+
+A script adds commands through the second argument of `pdt.main`, a function that gets an object with argparse's
+`add_parser`:
+
+```python
+def instrument(commands):
+    parser = commands.add_parser("publish", help="Publish the reports.")
+    parser.add_argument("target")
+    parser.set_defaults(func=publish)
+
+
+async def publish(pipeline, target): ...
+
+
+pdt.main(pipeline, instrument)
+```
+
+The function gets the pipeline and the parsed arguments. If it is asynchronous, it runs inside the open pipeline. A
+`typer.Typer` app may be passed instead; its commands find the pipeline as `obj.pipeline` of their `typer.Context`.
+
+A plugin adds commands by the hook `pdt_register_commands`. Each names a typer app, whose commands find the pipeline in
+the same way, or a function, whose parameters become arguments and options; where its first parameter is called
+`pipeline`, it gets the pipeline, which is open if the function is asynchronous."""
 
 
 def main(arguments: list[str]) -> None:

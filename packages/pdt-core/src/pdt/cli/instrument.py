@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from .invocation import Invocation
+from .log import log_to_stderr
 from .table import COMMANDS
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Commands:
 
     def run(self, name: str, words: Sequence[str], invocation: Invocation) -> int:
         """Parse the words with the command's own parser and call its function; keep what it returns."""
+        log_to_stderr(debug=invocation.debug)
         parser = self._subparsers.parsers[name]
         namespace = vars(parser.parse_args(list(words)))
         func = namespace.pop("func", None)

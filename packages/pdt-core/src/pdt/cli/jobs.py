@@ -13,7 +13,7 @@ from ..repository.base import Repository
 __all__ = ["check_job", "is_glob", "resolve_jobs", "spelled_out", "unknown_job"]
 
 #: Keys that are compared with a mistyped one.
-MOST_COMPARED = 20_000
+MOST_COMPARED = 5_000
 
 
 def is_glob(text: str) -> bool:

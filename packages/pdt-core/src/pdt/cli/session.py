@@ -104,6 +104,7 @@ class _Session:
         except TimeoutError:
             if not deadline.expired():
                 raise
+            print_problems(self._pipeline.runner.report)
             output.fail(
                 f"the pipeline was not done after {timeout:g} s",
                 "run it again: it goes on where it is, with more time",

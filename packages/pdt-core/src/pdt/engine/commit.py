@@ -232,11 +232,16 @@ class GroupCommit:
         return known
 
     async def _try_to_store(self, done: MetadataRepository, jobs: list[Ended]) -> bool:
-        try:
-            await done.dump_all({ended.job: ended.outcome for ended in jobs})
-        except Exception:  # tried again, and then reported
-            return False
-        self._finish(jobs)
+        """Write records to one store, some at a time: a store in this process never waits, and others want a turn."""
+        for start in range(0, len(jobs), BATCH):
+            some = jobs[start : start + BATCH]
+            try:
+                await done.dump_all({ended.job: ended.outcome for ended in some})
+            except Exception:  # tried again, and then reported
+                del jobs[:start]
+                return False
+            self._finish(some)
+            await asyncio.sleep(0)
         return True
 
     async def _store(self, done: MetadataRepository, jobs: list[Ended]) -> None:

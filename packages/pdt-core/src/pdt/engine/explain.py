@@ -22,8 +22,12 @@ __all__ = ["explain", "never_fits"]
 def explain(task: Task, job: str, view: View, launcher: Launcher, tasks: Mapping[str, Task]) -> Verdict:
     """Say of one job what the engine decides about it."""
     writers = writers_of(list(tasks.values()))
-    ready = view.ready.get(task.name) or task.ready
-    verdict = judge(task, job, ready, view.snapshot, writers, launcher.lanes[task.name].busy)
+    ready = None if task.disabled else view.ready.get(task.name) or task.ready
+    lane = launcher.lanes[task.name]
+    verdict = judge(task, job, ready, view.snapshot, writers, lane.busy)
+    if verdict.kind is VerdictKind.RUNNING and job in lane.finished and job not in lane.in_flight:
+        reason = "it has ended in this run, and nothing records that it is done"
+        return Verdict(task.name, job, VerdictKind.BLOCKED, reason)
     if not verdict.is_ready:
         return verdict
     if isinstance(task, FunctionTask) and job in task.blocked:

@@ -56,21 +56,21 @@ def ready_jobs(task: Task, ready: Repository, snapshot: Snapshot, busy: Set[str]
 def judge(
     task: Task,
     job: str,
-    ready: Repository,
+    ready: Repository | None,
     snapshot: Snapshot,
     writers: Mapping[Repository, Sequence[str]],
     busy: Set[str] = frozenset(),
 ) -> Verdict:
     """Say of one job what `ready_jobs` says of all, and prove it.
 
-    :param ready: the task's ready repository, as it was when the snapshot was taken.
+    :param ready: the task's ready repository, as it was when the snapshot was taken; None if it is disabled.
     :param writers: the tasks that write to each repository.
     """
 
     def verdict(kind: VerdictKind, reason: str, link: str | None = None, proof: tuple[Lookup, ...] = ()) -> Verdict:
         return Verdict(task.name, job, kind, reason, link=link, proof=proof)
 
-    if task.disabled:
+    if task.disabled or ready is None:
         return verdict(VerdictKind.DISABLED, f"task {task.name} is disabled")
     if not ready.job_ids.accepts(job):
         return verdict(VerdictKind.INVALID, f"it is not a valid job id: {ready.job_ids.reason(job)}")

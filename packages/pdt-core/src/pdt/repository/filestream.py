@@ -163,11 +163,10 @@ class FileWriter:
                 raise
 
     def _write_out(self, step: Callable[[], None]) -> None:
-        """Take a step, unless the file is abandoned; the last of this thread and who abandons cleans up."""
+        """Take a step; if the file is abandoned, the last of this thread and whoever abandoned it cleans up."""
         try:
             with self._turn:
-                if not self._abandoned:
-                    step()
+                step()
         finally:
             self._clean_up()
 

@@ -67,10 +67,12 @@ class ExecutorTask(FunctionTask):
         self._cancelled: set[str] = set()
         self._ended: deque[str] = deque()
         self._unrecorded: list[str] = []
+        self.concurrency = max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
+
+    def _link_status(self) -> None:
         self.live = ExecutorLiveRepo(self)
         self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
-        self.link("done", done, is_status=True, inhibits_start=True, required_for_output=True)
-        self.concurrency = max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
+        super()._link_status()
 
     @property
     def running(self) -> int:

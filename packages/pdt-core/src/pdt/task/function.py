@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from ..errors import ConfigurationError, CorruptRecordError
 from ..repository.base import MetadataRepository, Repository
 from .base import Task
-from .body import arguments_of, is_async
+from .body import arguments_of, call_plain, is_async
 from .record import DirectRecorder, Outcome, Recorder, failure, now, success
 
 if TYPE_CHECKING:
@@ -71,8 +71,13 @@ class FunctionTask(Task):
         self.lost: dict[str, str] = {}
         self._arguments: dict[str, Repository] | None = None
         self._is_async = False
+        self._link_status()
         if resource_manager is not None:
             resource_manager.register(self._load)
+
+    def _link_status(self) -> None:
+        """Link the repositories that say what has become of a job."""
+        self.link("done", self.done, is_status=True, inhibits_start=True, required_for_output=True)
 
     async def _load(self) -> Resources:
         """Report what this task's jobs hold of the quota."""
@@ -151,28 +156,6 @@ class InProcessSyncTask(FunctionTask):
     :param disabled: whether no job is to be started.
     """
 
-    def __init__(
-        self,
-        name: str,
-        done: MetadataRepository,
-        ready: Repository | None = None,
-        func: Callable[..., Any] | None = None,
-        *,
-        resource_manager: ResourceManager | None = None,
-        job_resources: Resources | None = None,
-        disabled: bool = False,
-    ) -> None:
-        super().__init__(
-            name,
-            done,
-            ready,
-            func,
-            resource_manager=resource_manager,
-            job_resources=job_resources,
-            disabled=disabled,
-        )
-        self.link("done", done, is_status=True, inhibits_start=True, required_for_output=True)
-
     async def update(self) -> bool:
         """Return False: a job ends within its launch."""
         return False
@@ -189,22 +172,22 @@ class InProcessSyncTask(FunctionTask):
                 await func(job=job, **arguments)
             else:
                 await _in_thread(func, job, arguments)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             await self._failed(job, failure(error, start, now()), error)
         except BaseException as error:
-            if not _is_own_cancellation(error):
+            if isinstance(error, KeyboardInterrupt | GeneratorExit) or _is_told_to_stop(error):
                 raise
             await self._failed(job, failure(error, start, now()))
         else:
             await self._succeeded(job, start, now())
 
 
-def _is_own_cancellation(error: BaseException) -> bool:
-    """Tell whether a body cancelled something that it was waiting for, rather than being cancelled itself."""
+def _is_told_to_stop(error: BaseException) -> bool:
+    """Tell whether a body is being cancelled, rather than something that it was waiting for."""
     import asyncio
 
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
 async def _in_thread(func: Callable[..., Any], job: str, arguments: dict[str, Repository]) -> None:
@@ -218,4 +201,4 @@ async def _in_thread(func: Callable[..., Any], job: str, arguments: dict[str, Re
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
     views = {name: BlockingView(repo, complete if repo.inline else on_loop) for name, repo in arguments.items()}
-    await asyncio.to_thread(func, job=job, **views)
+    await asyncio.to_thread(call_plain, func, job, views)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ConfigurationError, CorruptRecordError
 from ..repository.base import Repository
 from .blocking import BlockingView, complete
-from .body import is_async
+from .body import call_plain, is_async
 from .record import Outcome, failure, now
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def run_call(call: Call) -> Ended:
     start = now()
     try:
         _run_body(body, call.job, call.arguments)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
         end = now()
         corrupt = error if isinstance(error, CorruptRecordError) else None
         return Ended(start, end, failure(error, start, end), corrupt)
@@ -127,7 +129,7 @@ def _run_body(body: Callable[..., Any], job: str, arguments: dict[str, Repositor
     if is_async(body):
         asyncio.run(body(job=job, **arguments))
     elif all(repo.inline for repo in arguments.values()):
-        body(job=job, **{name: BlockingView(repo, complete) for name, repo in arguments.items()})
+        call_plain(body, job, {name: BlockingView(repo, complete) for name, repo in arguments.items()})
     else:
         with asyncio.Runner() as runner:
-            body(job=job, **{name: BlockingView(repo, runner.run) for name, repo in arguments.items()})
+            call_plain(body, job, {name: BlockingView(repo, runner.run) for name, repo in arguments.items()})

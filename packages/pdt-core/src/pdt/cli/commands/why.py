@@ -72,7 +72,8 @@ def _is_known(verdict: Verdict) -> bool:
 
 
 def _mentions(lookup: Lookup) -> bool:
-    return bool(lookup.present) or any(map(_mentions, lookup.because))
+    """Tell whether a proof knows the key: it is somewhere, or stands for others, as a group does for its members."""
+    return bool(lookup.present) or any(step.key != lookup.key or _mentions(step) for step in lookup.because)
 
 
 async def _keys(repos: list[Repository]) -> set[str]:
