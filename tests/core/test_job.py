@@ -51,10 +51,10 @@ def test_one_bad_key_spoils_a_listing(job: Any) -> None:
 
 def test_a_hundred_thousand_keys_take_no_time() -> None:
     jobs = [f"job-{number:06}.x" for number in range(100_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert RULE.accepts_all(jobs)
     assert not RULE.accepts_all([*jobs, "a" * 50 + "/"])
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

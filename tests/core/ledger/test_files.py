@@ -17,6 +17,8 @@ import pdt
 from pdt import localfs
 from tests.support.ordinary_user import AsOrdinaryUser
 
+pytestmark = pytest.mark.blocking(reason="an insert is on the disk when it returns")
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> pdt.FileLedger:

@@ -10,6 +10,8 @@ import pytest
 
 import pdt
 
+pytestmark = pytest.mark.blocking(reason="an insert is on the disk when it returns")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

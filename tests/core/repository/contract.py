@@ -279,7 +279,7 @@ class BlobContract(RepositoryContract[R]):
             assert "missing" in str(caught.value)
         assert not await repo.contains("missing")
 
-    @pytest.mark.parametrize("mode", ["", "a", "x", "w+", "br", "rw", None, 5])
+    @pytest.mark.parametrize("mode", ["", "a", "x", "w+", "br", "rw", None, 5, ["r"]], ids=repr)
     async def test_refuses_other_modes(self, repo: R, mode: Any) -> None:
         with pytest.raises(ValueError, match="none of 'r', 'rb', 'w', 'wb'"):
             await self.blobs(repo).open("a", mode)

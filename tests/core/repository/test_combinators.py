@@ -572,3 +572,14 @@ def test_inline_combinations_need_no_event_loop(tmp_path: Path) -> None:
     assert complete(repo.info("a")) == {"f": f"{tmp_path}/a", "m": "info of a"}
     translated = pdt.RelatedItemRepository(files, Memory({"j": "a"}), prefetch_lookup=False)
     assert complete(translated.keys()) == {"j"}
+
+
+def test_parts_are_all_that_has_to_be_opened_and_closed() -> None:
+    source, unless = memory("a"), memory("b")
+    for enumerate_unless in (True, False):
+        assert pdt.BlockingRepository(source, unless, enumerate_unless).parts == (source, unless)
+    assert source.parts == ()
+    both = pdt.AggregateAndRepository(one=source, two=unless)
+    task = pdt.InProcessSyncTask("t", memory(""), ready=pdt.BlockingRepository(both, unless, enumerate_unless=False))
+    task.func = upper
+    assert {*pdt.Pipeline([task]).repositories} >= {source, unless, both}

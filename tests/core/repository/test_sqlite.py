@@ -171,6 +171,7 @@ async def test_what_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
         assert caught.value.exit_code == 5
 
 
+@pytest.mark.blocking(reason="what is dumped durably is on the disk when it returns")
 async def test_a_stamp_changes_with_every_change(repo: Repo) -> None:
     other = Repo(repo.path, "done")
     seen = [repo.stamp()]
@@ -191,6 +192,7 @@ async def test_a_stamp_changes_with_every_change(repo: Repo) -> None:
     other.release()
 
 
+@pytest.mark.blocking(reason="what is dumped durably is on the disk when it returns")
 async def test_durable_records_are_records(repo: Repo) -> None:
     repo.dump_durably({"a": {"x": 1}, "b": [1]})
     assert await repo.info_all() == {"a": {"x": 1}, "b": [1]}

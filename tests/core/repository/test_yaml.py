@@ -149,10 +149,10 @@ def bomb(levels: int, merge: bool) -> bytes:
 
 @pytest.mark.parametrize("merge", [True, False])
 def test_an_alias_bomb_does_not_go_off(merge: bool) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(pdt.CorruptRecordError, match="with its aliases it has more than 1000000 values"):
         load_yaml(bomb(30, merge), "a store", "a")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_few_aliases_are_read() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 __all__ = ["make_module"]
 
-TEXT = '''
+TEXT = """
 import asyncio
 import os
 import signal
@@ -134,7 +134,7 @@ def task(job, source, out):
 
 task.link("source", source, is_input=True)
 task.link("out", pdt.FileRepository(os.path.join(FOLDER, "decorated"), ".txt"), is_output=True)
-'''
+"""
 
 
 def make_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:

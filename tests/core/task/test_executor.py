@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import pickle
+import sys
 import threading
 import time
 from collections import Counter
@@ -46,6 +47,18 @@ POOLS: dict[str, Callable[[], Executor]] = {
 def pool(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with POOLS[request.param]() as made:
         yield made
+
+
+class Inline(Executor):
+    """An executor of a stranger's: it runs what it is given at once."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(pickle.loads(pickle.dumps(fn))(*pickle.loads(pickle.dumps(args)), **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
 
 
 @pytest.fixture
@@ -259,7 +272,9 @@ async def test_a_body_that_another_process_cannot_find_is_refused_at_opening(
     assert "a plain function at the top level of a module" in str(caught.value.fix)
 
 
-async def test_a_wrapped_body_under_its_own_name_is_found(bodies: ModuleType, processes: Executor, tmp_path: Path) -> None:
+async def test_a_wrapped_body_under_its_own_name_is_found(
+    bodies: ModuleType, processes: Executor, tmp_path: Path
+) -> None:
     done = memory()
     task = pdt.ExecutorTask("task", processes, done, func=bodies.decorated)
     task.link("input", sources(tmp_path, "a"), is_input=True)
@@ -274,6 +289,16 @@ async def test_a_repository_of_this_process_only_is_refused_at_opening(bodies: M
         await task.validate()
     assert "which cannot see its link 'records': it lives in this process only" in str(caught.value)
     assert "SqliteMetadataRepository" in str(caught.value.fix)
+
+
+async def test_a_link_that_cannot_be_sent_is_refused_at_opening(
+    bodies: ModuleType, processes: Executor, tmp_path: Path
+) -> None:
+    task = pdt.ExecutorTask("task", processes, memory(), func=bodies.reads)
+    task.link("records", sources(tmp_path, "a").map(lambda path: path), is_input=True)
+    with pytest.raises(ConfigurationError, match=r"to which its links cannot be sent: .*lambda") as caught:
+        await task.validate()
+    assert "top-level names of a module" in str(caught.value.fix)
 
 
 async def test_links_that_the_body_does_not_take_may_live_in_this_process(
@@ -311,7 +336,7 @@ async def test_live_holds_what_the_executor_has(threads: ThreadPoolExecutor) -> 
     assert {job async for job in live} == {"a", "b", "c"}
     assert await live.contains("c")
     assert not await live.contains("x")
-    assert await live.info("a") is None
+    await live.info("a")
     assert await task.update() is True
     assert not done.data
     release.set()
@@ -377,7 +402,7 @@ async def test_one_update_after_another_works_a_pipeline_off(threads: ThreadPool
     second.link("input", first.links["input"].repo, is_input=True)
     async with pipeline_of(first, second) as pipeline, asyncio.timeout(20):
         assert await pipeline.update()
-        while await pipeline.update():
+        while await pipeline.update():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert set(second.done.data) == {"a", "b"}  # type: ignore[attr-defined]
 
@@ -486,7 +511,9 @@ async def test_an_executor_is_kept_fed_and_not_flooded(threads: ThreadPoolExecut
     assert most <= task.concurrency + 16
 
 
-async def test_three_hundred_jobs_leak_no_descriptor_loop_or_thread(threads: ThreadPoolExecutor, tmp_path: Path) -> None:
+async def test_three_hundred_jobs_leak_no_descriptor_loop_or_thread(tmp_path: Path) -> None:
+    threads = ThreadPoolExecutor(1)
+
     async def body(job: str, source: Any, **others: Any) -> None:
         async with source.open(job) as file:
             await file.read()
@@ -507,6 +534,7 @@ async def test_three_hundred_jobs_leak_no_descriptor_loop_or_thread(threads: Thr
         after = len(os.listdir("/proc/self/fd")), threading.active_count()
     finally:
         gc.enable()
+        threads.shutdown()
     assert after == before
 
 
@@ -536,16 +564,36 @@ async def test_jobs_that_run_on_when_the_pipeline_is_closed_are_recorded_when_it
     assert report.succeeded == Counter(task=20)
 
 
-class Inline(Executor):
-    """An executor of a stranger's: it runs what it is given at once."""
+@pytest.mark.usefixtures("short_delays")
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_a_job_whose_worker_is_lost_each_time_is_given_up(synchronous: bool, bodies: ModuleType) -> None:
+    """As on a cluster that replaces its workers: each launch succeeds, and none comes back."""
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(pickle.loads(pickle.dumps(fn))(*pickle.loads(pickle.dumps(args)), **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
+    class Losing(Inline):
+        submitted = 0
+
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            call = args[0]
+            if call.job == "bad":
+                self.submitted += 1
+                future: Future[Any] = Future()
+                future.set_exception(ConnectionError("worker is gone"))
+                return future
+            return super().submit(fn, *args, **kwargs)
+
+    done = memory()
+    executor = Losing()
+    task = pdt.ExecutorTask("task", executor, done, func=bodies.nothing)
+    task.link("input", memory("bad", *jobs_of(10)), is_input=True)
+    async with pipeline_of(task) as pipeline, asyncio.timeout(15):
+        pipeline.settings(synchronous=synchronous)
+        report = await pipeline.run()
+    assert executor.submitted == launch_module.ATTEMPTS
+    assert set(done.data) == set(jobs_of(10))
+    assert report.exit_code == 1
+    [problem] = report.problems
+    assert "task bad" in problem
+    assert "ConnectionError: worker is gone" in problem
 
 
 async def test_any_executor_of_the_standard_interface_will_do(bodies: ModuleType, tmp_path: Path) -> None:
@@ -580,6 +628,72 @@ async def test_an_executor_that_refuses_work_is_tried_again_and_reported(
 
 
 # What is sent.
+
+
+SCRIPT = """
+import asyncio, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import pdt
+
+@pdt.ExecutorTask("task", ProcessPoolExecutor(2, mp_context=get_context("spawn")), pdt.InProcessMetadataRepository())
+def body(job, out):
+    out.dump(job, {"module": __name__})
+
+body.link("input", pdt.InProcessMetadataRepository({"a": {}, "b": {}}), is_input=True)
+body.link("out", pdt.SqliteMetadataRepository(sys.argv[-1] if len(sys.argv) > 1 else "unused", "out"), is_output=True)
+
+async def main():
+    async with pdt.Pipeline([body], pdt.Session()) as pipeline:
+        report = await pipeline.run()
+        print(report.succeeded, list(report.problems))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    body.executor.shutdown()
+"""
+
+
+async def test_a_body_of_a_script_is_found_in_workers_that_were_spawned(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), str(tmp_path / "out.sqlite"), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
+    )
+    output, _ = await process.communicate()
+    assert output.decode().strip() == "Counter({'task': 2}) []"
+    written = await pdt.SqliteMetadataRepository(tmp_path / "out.sqlite", "out").info_all()
+    assert written == {"a": {"module": "__mp_main__"}, "b": {"module": "__mp_main__"}}
+
+
+async def test_a_body_of_a_script_is_found_where_nobody_has_imported_it(tmp_path: Path) -> None:
+    """As in a worker of a cluster, whose own script is another one."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n\ndef body(job):\n    print('ran', job, __name__)\n\n"
+        "if __name__ == '__main__':\n    sys.exit('not as a script')\n"
+    )
+    code = (
+        "import sys, threading; from pdt.task.remote import Call, Named, run_call\n"
+        f"call = Call(Named('__main__', {str(script)!r}, 'body'), 'a', {{}})\n"
+        "threads = [threading.Thread(target=run_call, args=(call,)) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert output.decode() == "ran a __mp_main__\n" * 4
+
+
+def test_a_module_that_another_thread_is_importing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(0.3)\ndef body(job):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    named = Named("slow_module", str(tmp_path / "slow_module.py"), "body")
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: named.resolve(), range(4)))
+    assert len(set(found)) == 1
+    sys.modules.pop("slow_module")
 
 
 def test_a_name_is_resolved_where_it_is_needed(bodies: ModuleType) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .errors import ConfigurationError, PipelineNotOpenError
+from .errors import ConfigurationError, NotFoundError, PipelineNotOpenError
 from .plugins.hooks import Hooks, current_hooks
 from .repository.base import Repository
 from .session import Session
@@ -108,7 +108,7 @@ class Pipeline:
             repo = waiting.pop(0)
             if repo not in found:
                 found[repo] = None
-                waiting += [child.repo for child in repo.children]
+                waiting += repo.parts
         return list(found)
 
     def settings(self, synchronous: bool = False, metadata: bool = True) -> None:
@@ -139,6 +139,7 @@ class Pipeline:
         await self.hooks.notify("pdt_configure_pipeline", pipeline=self)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.session)
+            stack.callback(self._release)
             for task in self._tasks.values():
                 await task.validate()
                 if not task.disabled:
@@ -147,7 +148,6 @@ class Pipeline:
                 await repo.validate()
             await self.hooks.notify("pdt_pipeline_opened", pipeline=self)
             stack.push_async_callback(self.hooks.notify, "pdt_pipeline_closed", pipeline=self)
-            stack.callback(self._release)
             self._stack = stack.pop_all()
 
     async def close(self) -> None:
@@ -291,8 +291,8 @@ class Pipeline:
                 else:
                     graph.add_edge(task, link.repo)
         for repo in self.repositories:
-            for child in repo.children:
-                graph.add_edge(child.repo, repo)
+            for part in repo.parts:
+                graph.add_edge(part, repo)
         return graph
 
     def dependants(self, node: Repository | Task, recursive: bool) -> Iterable[Repository | Task]:
@@ -303,6 +303,11 @@ class Pipeline:
         import networkx
 
         graph = self.graph()
+        if node not in graph:
+            raise NotFoundError(
+                f"{node!r} is not part of pipeline {self.name!r}",
+                fix="name a task of it, or a repository that one of them is linked to",
+            )
         if recursive:
             return list(networkx.dfs_preorder_nodes(graph, node))
         return [node, *graph.successors(node)]

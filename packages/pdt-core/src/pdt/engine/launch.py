@@ -252,7 +252,7 @@ class Launcher:
 
     def _launched(self, task: Task, job: str) -> None:
         self.report.launched[task.name] += 1
-        if self.failures:
+        if self.failures and not (isinstance(task, FunctionTask) and (job in task.running_jobs or job in task.lost)):
             self.failures.succeeded((task.name, job))
         if not isinstance(task, FunctionTask):
             self._release(task, job)
@@ -313,6 +313,8 @@ class Launcher:
         for task, _, job, outcome in jobs:
             if task.has_ready_override:  # it may say for ever that the job is ready
                 self.lanes[task.name].finished.add(job)
+            if self.failures:
+                self.failures.succeeded((task.name, job))
             self._release(task, job)
             (self.report.succeeded if outcome["success"] else self.report.failed)[task.name] += 1
             if self._tells_finished:

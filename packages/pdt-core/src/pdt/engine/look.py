@@ -57,6 +57,7 @@ class Looker:
         self._lister = Lister(self._listing_failed, remembered)
         self._transient = transient_leaves(tasks.values())
         self._updating: dict[str, tuple[float, asyncio.Task[bool]]] = {}
+        self._slow: set[str] = set()
         self.updates: Backoff[str] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
         self.listings: Backoff[Repository] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
 
@@ -83,10 +84,14 @@ class Looker:
     def _updated(self, name: str, since: float, update: asyncio.Task[bool]) -> bool:
         if not update.done():
             if time.monotonic() - since < GIVE_UP:
+                if name not in self._slow:
+                    self._slow.add(name)
+                    logger.warning("update of task %s has not returned for %g s", name, UPDATE_PATIENCE)
                 return True
             self.report.problem(f"update of task {name!r} does not return", backend=True)
             return False
         del self._updating[name]
+        self._slow.discard(name)
         error = None if update.cancelled() else update.exception()
         if update.cancelled() or error is not None:
             reason = "it was cancelled" if error is None else f"{type(error).__name__}: {error}"

@@ -141,7 +141,7 @@ class Runner:
     async def launch_ready(self) -> bool:
         """Start everything that is ready once, wait for the launches, and tell whether anything was ready."""
         await self.look()
-        ready = bool(self.launcher.plan.levels)
+        ready = bool(self.launcher.plan.levels) or self._soonest() is not None
         while await self.launcher.dispatch():
             await self.launcher.settle()
         await self.launcher.settle()

@@ -200,8 +200,10 @@ class Lister:
     async def _narrow(self, wanted: Iterable[Repository], snapshot: Snapshot) -> None:
         """Combine, and apply the conditions that have to be asked for, inner repositories first."""
         for repo in wanted:
+            if repo in snapshot.keys or repo in snapshot.failures:
+                continue
             await self._narrow([child.repo for child in repo.children if not child.items], snapshot)
-            if repo.children and repo not in snapshot.keys:
+            if repo.children:
                 try:
                     snapshot.keys[repo] = await repo.narrow(snapshot.keys_of(repo))
                 except ListingError:

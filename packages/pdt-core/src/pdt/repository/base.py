@@ -180,6 +180,11 @@ class Repository(ABC):
         """The repositories that this one is computed from."""
         return ()
 
+    @property
+    def parts(self) -> tuple[Repository, ...]:
+        """Every repository that this one is made of, also those that are asked but not listed."""
+        return tuple(child.repo for child in self.children)
+
     def combine(self, answers: Sequence[Any]) -> Set[str]:
         """Compute the keys from the listings of `children`, without asking anything; for combinators."""
         raise NotImplementedError(f"{type(self).__name__} has children but no combine()")

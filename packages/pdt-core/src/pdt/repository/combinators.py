@@ -35,13 +35,13 @@ class Combinator(Repository):
 
     @property
     def inline(self) -> bool:  # type: ignore[override]
-        """Whether none of its children ever suspends."""
-        return all(child.repo.inline for child in self.children)
+        """Whether none of its parts ever suspends."""
+        return all(part.inline for part in self.parts)
 
     @property
     def shared(self) -> bool:  # type: ignore[override]
-        """Whether other processes can see what is in any of its children."""
-        return any(child.repo.shared for child in self.children)
+        """Whether other processes can see what is in any of its parts."""
+        return any(part.shared for part in self.parts)
 
     @property
     def job_ids(self) -> JobIdRule:
@@ -155,9 +155,9 @@ class BlockingRepository(Combinator):
         return (source, Child(self.unless, "unless")) if self.enumerate_unless else (source,)
 
     @property
-    def inline(self) -> bool:  # type: ignore[override]
-        """Whether neither repository ever suspends."""
-        return self.source.inline and self.unless.inline
+    def parts(self) -> tuple[Repository, ...]:
+        """`source` and `unless`."""
+        return (self.source, self.unless)
 
     def combine(self, answers: Sequence[Any]) -> Set[str]:
         """Subtract `unless` from `source`."""

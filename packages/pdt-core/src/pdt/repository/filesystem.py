@@ -248,10 +248,11 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         :raises ValueError: if `mode` is none of r, rb, w, wb.
         :raises FileNotFoundError: if it is opened for reading and absent.
         """
-        stream = _STREAMS.get(mode)
-        if stream is None:
+        try:
+            stream = _STREAMS[mode]
+        except (KeyError, TypeError):
             check_mode(mode)
-            raise AssertionError(mode)
+            raise
         path = self._path(job)
         if not self.case_insensitive:
             return stream(path, self.inline)

@@ -10,7 +10,6 @@ from ..errors import ConfigurationError
 from ..repository.base import MetadataRepository, Repository
 from ..repository.live import ExecutorLiveRepo
 from .function import FunctionTask
-from .record import failure, now
 from .remote import Call, Ended, by_name, run_call
 
 if TYPE_CHECKING:
@@ -98,7 +97,22 @@ class ExecutorTask(FunctionTask):
         """
         await super().validate()
         if self.runs_elsewhere:
-            self._call("job")
+            self._check_sendable(self._call("job"))
+
+    def _check_sendable(self, call: Call) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+
+        if not isinstance(self.executor, ProcessPoolExecutor):
+            return  # others have ways of their own to send what pickle cannot
+        import pickle
+
+        try:
+            pickle.dumps(call)
+        except Exception as error:  # whatever a repository's own pickling raises
+            raise ConfigurationError(
+                f"task {self.name!r} runs in other processes, to which its links cannot be sent: {error}",
+                fix="make what they are made of, such as the function of a map(), top-level names of a module",
+            ) from error
 
     def _call(self, job: str) -> Call:
         """Return what is sent to the executor."""
@@ -150,20 +164,17 @@ class ExecutorTask(FunctionTask):
             self._forget(job)
             return
         error = future.exception()
-        if error is not None and _is_lost_worker(error):
-            self.lost[job] = f"a worker of the executor died: {error}"
+        if error is not None:  # what bodies raise is caught where they run: this is the executor's fault
+            what = "a worker of the executor died" if _is_lost_worker(error) else "the executor could not run it"
+            self.lost[job] = f"{what}: {type(error).__name__}: {error}"
             self._forget(job)
             return
         try:
-            if error is not None:  # the worker could not be told what to do, or not say what it did
-                end = now()
-                await self._failed(job, failure(error, end, end))
+            ended = future.result()
+            if ended.failure is None:
+                await self._succeeded(job, ended.start, ended.end)
             else:
-                ended = future.result()
-                if ended.failure is None:
-                    await self._succeeded(job, ended.start, ended.end)
-                else:
-                    await self._failed(job, ended.failure, ended.corrupt)
+                await self._failed(job, ended.failure, ended.corrupt)
         except BaseException:
             self._ended.append(job)  # its end is still to be recorded
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
@@ -43,10 +44,27 @@ class Named(NamedTuple):
         return func
 
     def _module(self) -> Any:
-        for candidate in (sys.modules.get(self.module), sys.modules.get("__mp_main__")):
-            if candidate is not None and getattr(candidate, "__file__", None) == self.path:
-                return candidate
-        return importlib.import_module(self.module)
+        # Not from sys.modules: another thread may be importing it just now.
+        return importlib.import_module(self.module) if self.module != "__main__" else _script(self.path)
+
+
+_importing_script = threading.Lock()
+
+
+def _script(path: str | None) -> Any:
+    """Return the module of the script that the controller runs, under the name that multiprocessing gives it."""
+    import importlib.util
+
+    with _importing_script:
+        for name in ("__main__", "__mp_main__"):
+            if getattr(sys.modules.get(name), "__file__", None) == path:
+                return sys.modules[name]
+        spec = importlib.util.spec_from_file_location("__mp_main__", path) if path else None
+        if spec is None or spec.loader is None:
+            raise ImportError(f"the script {path} cannot be imported here")
+        module = sys.modules["__mp_main__"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
 
 
 class Call(NamedTuple):
@@ -72,7 +90,8 @@ def by_name(task: str, func: Callable[..., Any], owner: FunctionTask) -> Named:
     :raises ConfigurationError: if it cannot.
     """
     module = sys.modules.get(func.__module__)
-    named = Named(func.__module__, getattr(module, "__file__", None), func.__qualname__)
+    # An object that can be called, such as a partial, has no name of its own.
+    named = Named(func.__module__, getattr(module, "__file__", None), getattr(func, "__qualname__", repr(func)))
     try:
         found: Any = module
         for part in named.name.split("."):
@@ -81,7 +100,7 @@ def by_name(task: str, func: Callable[..., Any], owner: FunctionTask) -> Named:
         found = None
     if found is not func and found is not owner:
         raise ConfigurationError(
-            f"task {task!r} runs in other processes, which cannot find its body {func.__qualname__!r}",
+            f"task {task!r} runs in other processes, which cannot find its body {named.name!r}",
             fix="make it a plain function at the top level of a module, under its own name",
         )
     return named
@@ -92,7 +111,6 @@ def _follow_controller() -> None:
     """Leave Ctrl-C to the controller, which lets what is running end; and end when it is gone."""
     import multiprocessing
     import signal
-    import threading
 
     controller = multiprocessing.parent_process()
     if controller is None or threading.current_thread() is not threading.main_thread():
