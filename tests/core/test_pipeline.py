@@ -369,7 +369,8 @@ async def test_a_launch_that_failed_counts_as_ready_until_it_is_given_up(monkeyp
     async with pipeline_of(task) as pipeline, asyncio.timeout(10):
         while await pipeline.update():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        assert pipeline.runner.report.exit_code == 1
+        verdict = await pipeline.explain(task, "a")
+        assert (verdict.kind.value, verdict.reason) == ("blocked", "it could not be launched: ConnectionError: away")
     assert launches == 5
 
 

@@ -299,6 +299,7 @@ class Pipeline:
         """Return `node`, and then what depends on it.
 
         :param recursive: whether to follow dependencies of dependencies, rather than only the direct ones.
+        :raises NotFoundError: if `node` is no task of the pipeline, and none is linked to it.
         """
         import networkx
 

@@ -23,8 +23,8 @@ def pdt_register_repositories() -> list[BackendSpec]:
         BackendSpec("or", f"{_COMBINATORS}:AggregateOrRepository", "Jobs of any of several."),
         BackendSpec("and", f"{_COMBINATORS}:AggregateAndRepository", "Jobs of all of several."),
         BackendSpec("blocking", f"{_COMBINATORS}:BlockingRepository", "Jobs of one and not of another."),
-        BackendSpec("map", f"{_COMBINATORS}:MapRepository", "Values passed through a function."),
-        BackendSpec("related", f"{_COMBINATORS}:RelatedItemRepository", "Keys mapped by a translator."),
+        BackendSpec("map", "pdt.repository.wrappers:MapRepository", "Values passed through a function."),
+        BackendSpec("related", "pdt.repository.wrappers:RelatedItemRepository", "Keys mapped by a translator."),
         BackendSpec("group", "pdt.repository.group:GroupRepository", "Groups, there when every member is."),
     ]
 

@@ -6,14 +6,13 @@ from .combinators import (
     AggregateOrRepository,
     BlockingRepository,
     Combinator,
-    MapRepository,
-    RelatedItemRepository,
 )
 from .filesystem import DirectoryRepository, FileRepository, FileRepositoryBase
 from .group import GroupRepository
 from .live import ExecutorLiveRepo
 from .memory import InProcessBlobRepository, InProcessBlobStream, InProcessMetadataRepository
 from .sqlite import SqliteMetadataRepository
+from .wrappers import MapRepository, RelatedItemRepository
 from .yaml import YamlMetadataFileRepository, YamlMetadataRepository
 
 __all__ = [

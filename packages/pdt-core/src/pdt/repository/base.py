@@ -28,7 +28,7 @@ from ..job import JobIdRule
 
 if TYPE_CHECKING:
     from ..streams import AReadStream, AReadText, AWriteStream, AWriteText
-    from .combinators import MapRepository
+    from .wrappers import MapRepository
 
 __all__ = ["BlobRepository", "Child", "MetadataRepository", "Opening", "Repository", "job_getter"]
 
@@ -169,7 +169,7 @@ class Repository(ABC):
         allow_deletes: bool = False,
     ) -> MapRepository:
         """Return this repository with its info passed through `func`, and only the jobs for which `filt` holds."""
-        from .combinators import MapRepository
+        from .wrappers import MapRepository
 
         return MapRepository(self, func, filt, allow_deletes=allow_deletes)
 

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from ..link import Link
 from ..repository.base import Repository
-from ..repository.combinators import (
-    AggregateAndRepository,
-    AggregateOrRepository,
-    BlockingRepository,
-    RelatedItemRepository,
-)
+from ..repository.combinators import AggregateAndRepository, AggregateOrRepository, BlockingRepository
+from ..repository.wrappers import RelatedItemRepository
 
 if TYPE_CHECKING:
     from ..resource_manager import ResourceManager, Resources
