@@ -62,7 +62,7 @@ def test_a_corrupt_record_names_key_store_and_fix() -> None:
     assert (error.store, error.job) == ("Store('x')", "job1")
     assert str(error) == (
         "record 'job1' in Store('x') is corrupt: line 3: it is broken\n"
-        "fix: repair or remove record 'job1'; its job runs again once it is gone"
+        "fix: repair record 'job1', or remove it and write it anew; what needs it is tried again in the next run"
     )
 
 

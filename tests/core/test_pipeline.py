@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,7 @@ async def test_opening_opens_the_session_then_validates_tasks_then_repositories_
     pipeline = pipeline_of(first, second, session=noting_session(log, "x", "y"))
     async with pipeline as entered:
         assert entered is pipeline
-        assert pipeline.is_open
+        assert (await asyncio.sleep(0, pipeline)).is_open
         assert log[:4] == ["open x", "open y", "validate task first", "validate task second"]
         validated = log[4:]
         names = ["shared", "inner", "table", "unless", "ready", "live", "done"]
@@ -259,7 +259,7 @@ async def test_opening_twice_is_refused_and_leaves_it_open() -> None:
 async def test_a_closed_pipeline_says_how_to_use_it() -> None:
     task = idle("task", "a")
     pipeline = pipeline_of(task)
-    uses = [
+    uses: list[Callable[[], Awaitable[object]]] = [
         pipeline.update,
         pipeline.update_only_update,
         pipeline.update_only_launch,
@@ -415,6 +415,7 @@ async def test_a_task_that_is_disabled_while_it_is_open_starts_nothing_more() ->
 
 def graph_of() -> tuple[pdt.Pipeline, dict[str, Any]]:
     source, words, live, done, notes, held = (memory() for _ in range(6))
+    nodes: dict[str, Any]
     second_done = memory()
     first = Stranger("first", live, done)
     first.link("source", source, is_input=True)
@@ -423,10 +424,8 @@ def graph_of() -> tuple[pdt.Pipeline, dict[str, Any]]:
     second, _, _ = counting_task("second", memory(), done=second_done)
     second.plug(first)
     second.link("held", held, inhibits_start=True)
-    nodes = dict(
-        source=source, words=words, live=live, done=done, notes=notes, held=held,
-        second_done=second_done, input=second.links["input"].repo, first=first, second=second,
-    )  # fmt: skip
+    nodes = {"source": source, "words": words, "live": live, "done": done, "notes": notes, "held": held}
+    nodes |= {"second_done": second_done, "input": second.links["input"].repo, "first": first, "second": second}
     return pipeline_of(first, second), nodes
 
 
@@ -509,7 +508,7 @@ asyncio.run(main())
 
 
 async def test_a_second_process_is_told_who_works_on_the_pipeline(tmp_path: Path) -> None:
-    task, done, calls = counting_task(
+    task, _, calls = counting_task(
         "task", memory("a", "b"), done=pdt.SqliteMetadataRepository(tmp_path / "records.sqlite", "task")
     )
     holder = await asyncio.create_subprocess_exec(

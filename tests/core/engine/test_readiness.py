@@ -202,7 +202,7 @@ def look(tasks: list[pdt.Task]) -> tuple[Snapshot, dict[str, Repository]]:
     return snapshot, ready
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases())
 def test_ready_is_in_everything_required_and_in_nothing_that_inhibits(found: list[Case]) -> None:
     snapshot, ready = look([case.task for case in found])
@@ -213,7 +213,7 @@ def test_ready_is_in_everything_required_and_in_nothing_that_inhibits(found: lis
         assert answer.failure is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(cases(), st.sets(st.sampled_from(JOBS)))
 def test_what_is_said_of_one_job_is_what_is_done_with_all(found: list[Case], busy: set[str]) -> None:
     tasks = [case.task for case in found]

@@ -670,7 +670,7 @@ async def test_a_body_of_a_script_is_found_where_nobody_has_imported_it(tmp_path
     """As in a worker of a cluster, whose own script is another one."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\n\ndef body(job):\n    print('ran', job, __name__)\n\n"
+        "import os, sys\n\ndef body(job):\n    os.write(1, f'ran {job} {__name__}\\n'.encode())\n\n"
         "if __name__ == '__main__':\n    sys.exit('not as a script')\n"
     )
     code = (

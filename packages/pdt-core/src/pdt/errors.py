@@ -83,7 +83,7 @@ class CorruptRecordError(PdtError, ValueError):
     def __init__(self, store: str, job: str, reason: str) -> None:
         super().__init__(
             f"record {job!r} in {store} is corrupt: {reason}",
-            fix=f"repair or remove record {job!r}; its job runs again once it is gone",
+            fix=f"repair record {job!r}, or remove it and write it anew; what needs it is tried again in the next run",
         )
         self.store = store
         self.job = job

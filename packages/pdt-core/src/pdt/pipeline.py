@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from .errors import ConfigurationError, NotFoundError, PipelineNotOpenError
 from .plugins.hooks import Hooks, current_hooks
 from .repository.base import Repository
+from .repository.filesystem import FileRepositoryBase
 from .session import Session
 from .store import ControllerLock, Store
 from .task.base import Task
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from .resource_manager import ResourceManager
 
 __all__ = ["Pipeline"]
+
+logger = logging.getLogger("pdt.pipeline")
 
 NAME = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
 #: Seconds that a job waits before what it needs is held for it.
@@ -144,11 +148,25 @@ class Pipeline:
                 await task.validate()
                 if not task.disabled:
                     task.ready  # noqa: B018  raises if nothing is required, or nothing inhibits
+            self._warn_of_missing_inputs()
             for repo in self.repositories:
                 await repo.validate()
             await self.hooks.notify("pdt_pipeline_opened", pipeline=self)
             stack.push_async_callback(self.hooks.notify, "pdt_pipeline_closed", pipeline=self)
             self._stack = stack.pop_all()
+
+    def _warn_of_missing_inputs(self) -> None:
+        """Say which input directories are about to be made: a name may be mistyped."""
+        local = [
+            (f"{task.name}.{name}", link, link.repo.basedir)
+            for task in self._tasks.values()
+            for name, link in task.links.items()
+            if isinstance(link.repo, FileRepositoryBase)
+        ]
+        written = {directory for _, link, directory in local if link.is_output or link.is_status}
+        for name, link, directory in local:
+            if link.is_input and directory not in written and not directory.exists():
+                logger.warning("%s: directory %s does not exist; it is made, empty", name, directory)
 
     async def close(self) -> None:
         """Close the session; a closed pipeline stays closed, and can be opened again."""

@@ -111,4 +111,4 @@ def test_a_broken_record_is_named(memory: Pipeline, tmp_path: Path, capsys: pyte
     assert call(memory, "cat", "t.file", "x", "-o", "json") == 5
     captured = capsys.readouterr()
     assert captured.err.startswith("error: record 'x' in YamlMetadataFileRepository(")
-    assert "fix: repair or remove record 'x'" in captured.err
+    assert "fix: repair record 'x'" in captured.err

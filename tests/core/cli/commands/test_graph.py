@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdt import FileRepository, InProcessMetadataRepository, InProcessSyncTask, Pipeline
-from pdt.cli.commands.graph import Drawing, Node
+from pdt import FileRepository, GroupRepository, InProcessMetadataRepository, InProcessSyncTask, Pipeline
+from pdt.cli.commands.graph import Drawing, Node, drawing_of
 from pdt.cli.commands.graph_svg import layers_of, svg
 from tests.core.cli.support import call
 
@@ -103,3 +103,11 @@ def test_what_depends_stands_to_the_right(pairs: list[tuple[int, int]]) -> None:
     drawing = Drawing([Node(f"n{number}", "", True) for number in range(7)], edges)
     column = {key: number for number, layer in enumerate(layers_of(drawing)) for key in layer}
     assert all(column[start] < column[end] for start, end in edges)
+
+
+def test_a_part_that_no_task_is_linked_to_is_called_after_what_is_made_of_it() -> None:
+    members, by = InProcessMetadataRepository(), InProcessMetadataRepository()
+    task = InProcessSyncTask("task", InProcessMetadataRepository())
+    task.link("groups", GroupRepository(members.map(str), by.map(str)), is_input=True)
+    labels = {node.label for node in drawing_of(Pipeline([task])).nodes}
+    assert {"task.groups", "task.groups.source", "task.groups.source.base", "task.groups.by.base"} <= labels

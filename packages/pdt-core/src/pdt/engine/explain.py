@@ -25,14 +25,23 @@ def explain(task: Task, job: str, view: View, launcher: Launcher, tasks: Mapping
     ready = None if task.disabled else view.ready.get(task.name) or task.ready
     lane = launcher.lanes[task.name]
     verdict = judge(task, job, ready, view.snapshot, writers, lane.busy)
-    if verdict.kind is VerdictKind.RUNNING and job in lane.finished and job not in lane.in_flight:
-        reason = "it has ended in this run, and nothing records that it is done"
-        return Verdict(task.name, job, VerdictKind.BLOCKED, reason)
-    if not verdict.is_ready:
+    has_ended = verdict.kind is VerdictKind.RUNNING and job not in lane.in_flight
+    if not verdict.is_ready and not has_ended:
         return verdict
     if isinstance(task, FunctionTask) and job in task.blocked:
         return Verdict(task.name, job, VerdictKind.BLOCKED, task.blocked[job])
-    return _explain_delay(task, job, launcher) or _explain_quota(task, job, launcher.denials) or verdict
+    delayed = _explain_delay(task, job, launcher)
+    if has_ended:
+        return delayed or _ended(task, job, job in lane.finished)
+    return delayed or _explain_quota(task, job, launcher.denials) or verdict
+
+
+def _ended(task: Task, job: str, for_good: bool) -> Verdict:
+    """Say of a job that ended in this run why it does not start again."""
+    if for_good:
+        reason = "it has ended in this run, and nothing records that it is done"
+        return Verdict(task.name, job, VerdictKind.BLOCKED, reason)
+    return Verdict(task.name, job, VerdictKind.RUNNING, "it has ended just now")
 
 
 def _explain_delay(task: Task, job: str, launcher: Launcher) -> Verdict | None:

@@ -31,7 +31,11 @@ LONGEST_DELAY = 60.0
 #: A launch that changes nothing is repeated after this many seconds at first, and at last.
 IDLE_DELAYS = (0.05, 1.0)
 
-Notify = Callable[..., None]
+Notify = Callable[..., object]
+BROKEN_FIX = (
+    "\nfix: one of the jobs kills its worker (memory, a crash in native code, os._exit); "
+    "run them one at a time to find it"
+)
 
 
 class Launcher:
@@ -307,7 +311,8 @@ class Launcher:
             jobs.setdefault((name, reason), []).append(job)
         for (name, reason), alike in jobs.items():
             others = f" (and {len(alike) - 1} other jobs of it)" if len(alike) > 1 else ""
-            self.report.problem(f"{name} {min(alike)}{others}: could not be launched: {reason}")
+            fix = BROKEN_FIX if "BrokenProcessPool" in reason or "worker of the executor" in reason else ""
+            self.report.problem(f"{name} {min(alike)}{others}: could not be launched: {reason}{fix}")
 
     def _committed(self, jobs: list[Ended]) -> None:
         for task, _, job, outcome in jobs:

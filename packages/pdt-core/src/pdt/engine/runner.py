@@ -66,6 +66,7 @@ class Runner:
         self._live = False
         self._loop = asyncio.get_running_loop()
         self._notices: set[asyncio.Task[None]] = set()
+        self._round: asyncio.Task[None] | None = None
         self._looked_at = self._look_cost = 0.0
 
     def wake(self) -> None:
@@ -83,10 +84,16 @@ class Runner:
         self._changed = True
         self._awake.set()
 
-    def _notify(self, hook: str, **arguments: object) -> None:
+    def _notify(self, hook: str, **arguments: object) -> asyncio.Task[None]:
         notice = self._loop.create_task(self._hooks.notify(hook, pipeline=self._pipeline, **arguments))
         self._notices.add(notice)
         notice.add_done_callback(self._notices.discard)
+        return notice
+
+    def _tell_round(self) -> None:
+        """Tell plugins of a round, unless they are still busy with an earlier one."""
+        if self._hooks.active("pdt_round_finished") and (self._round is None or self._round.done()):
+            self._round = self._notify("pdt_round_finished", summary=self.report)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -176,8 +183,7 @@ class Runner:
                     self._changed = False
                 self._looked_at = time.monotonic()
                 self._look_cost = self._looked_at - started_at
-                if self._hooks.active("pdt_round_finished"):
-                    await self._hooks.notify("pdt_round_finished", pipeline=self._pipeline, summary=self.report)
+                self._tell_round()
             if await self.launcher.dispatch():
                 poll = POLL_SECONDS[0]
                 continue

@@ -52,13 +52,20 @@ def graph(pipeline: Pipeline, *, format: str = "mermaid") -> int:
 
 
 def drawing_of(pipeline: Pipeline) -> Drawing:
-    """Return the graph of a pipeline in names: a repository is called after the links to it, its writer's first."""
+    """Return the graph of a pipeline in names: a repository is called after the links to it, its writer's first.
+
+    One that no task is linked to is called after what is made of it.
+    """
     names: dict[object, list[str]] = {}
     for written in (True, False):
         for task in pipeline.tasks.values():
             for name, link in task.links.items():
                 if (link.is_output or link.is_status) is written:
                     names.setdefault(link.repo, []).append(f"{task.name}.{name}")
+    for repo in pipeline.repositories:  # what a repository is made of comes after it
+        for number, part in enumerate(repo.parts):
+            name = repo.children[number].name if number < len(repo.children) else "unless"
+            names.setdefault(part, [f"{names[repo][0]}.{name}" if repo in names else name])
     found = pipeline.graph()
     keys: dict[object, str] = {}
     nodes = []
