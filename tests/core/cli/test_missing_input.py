@@ -25,10 +25,10 @@ async def test_an_input_directory_that_does_not_exist_is_warned_of_once(
 
     pipeline = pdt.Pipeline([task("first", "tetxs", "middle"), task("second", "middle", "end")], store=tmp_path)
     with caplog.at_level(logging.WARNING, "pdt.pipeline"):
-        async with pipeline:
-            pass
-        async with pipeline:
-            pass
+        for _ in range(2):
+            async with pipeline:
+                await pipeline.update()
+                await pipeline.update()
     assert [record.getMessage() for record in caplog.records] == [
-        f"first.source: directory {tmp_path / 'tetxs'} does not exist; it is made, empty"
+        f"first.source: directory {tmp_path / 'tetxs'} did not exist; it is made, empty"
     ]

@@ -84,6 +84,7 @@ class Pipeline:
         self._runner: Runner | None = None
         self._stack: AsyncExitStack | None = None
         self._lock: ControllerLock | None = None
+        self._missing_inputs: list[str] = []
         self.hooks: Hooks = Hooks()
         #: What was listed since it was opened, of repositories that can tell whether they have changed.
         self.listings: Remembered = {}
@@ -148,15 +149,15 @@ class Pipeline:
                 await task.validate()
                 if not task.disabled:
                     task.ready  # noqa: B018  raises if nothing is required, or nothing inhibits
-            self._warn_of_missing_inputs()
+            self._missing_inputs = self._find_missing_inputs()
             for repo in self.repositories:
                 await repo.validate()
             await self.hooks.notify("pdt_pipeline_opened", pipeline=self)
             stack.push_async_callback(self.hooks.notify, "pdt_pipeline_closed", pipeline=self)
             self._stack = stack.pop_all()
 
-    def _warn_of_missing_inputs(self) -> None:
-        """Say which input directories are about to be made: a name may be mistyped."""
+    def _find_missing_inputs(self) -> list[str]:
+        """Name the input directories that are about to be made: a name may be mistyped."""
         local = [
             (f"{task.name}.{name}", link, link.repo.basedir)
             for task in self._tasks.values()
@@ -164,9 +165,11 @@ class Pipeline:
             if isinstance(link.repo, FileRepositoryBase)
         ]
         written = {directory for _, link, directory in local if link.is_output or link.is_status}
-        for name, link, directory in local:
-            if link.is_input and directory not in written and not directory.exists():
-                logger.warning("%s: directory %s does not exist; it is made, empty", name, directory)
+        return [
+            f"{name}: directory {directory}"
+            for name, link, directory in local
+            if link.is_input and directory not in written and not directory.exists()
+        ]
 
     async def close(self) -> None:
         """Close the session; a closed pipeline stays closed, and can be opened again."""
@@ -206,6 +209,9 @@ class Pipeline:
         :raises HeldError: if another controller works on it.
         """
         self._require_open()
+        missing, self._missing_inputs = self._missing_inputs, []
+        for what in missing:
+            logger.warning("%s did not exist; it is made, empty", what)
         if self._lock is None and any(repo.shared for repo in self.repositories):
             self.store.claim_host()
             lock = ControllerLock(self.store.lock_path(self.name))
