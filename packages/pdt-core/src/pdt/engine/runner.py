@@ -30,7 +30,7 @@ POLL_SECONDS = (0.05, 1.0)
 #: A look is repeated at once when nothing is in flight; else when this many times its own duration has passed.
 PAUSE_SHARE = 4
 #: Likewise, while there are jobs left to start.
-BUSY_SHARE = 20
+BUSY_SHARE = 40
 BUSY_SECONDS = 0.1
 
 

@@ -148,8 +148,9 @@ class SqliteMetadataRepository(MetadataRepository):
 
     def dump_durably(self, records: Mapping[str, Any], durable: bool = True) -> None:
         """Store many records in one transaction that survives a power cut; blocks, so call it in a thread."""
-        for job in records:
-            self.job_ids.check(job)
+        if not self.job_ids.accepts_all(records):
+            for job in records:
+                self.job_ids.check(job)
         database = self._durable if durable else self._database
         if all(map(is_flat, records.values())):
             # One statement leaves the interpreter to other threads until it is done; a row each would not.
