@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -807,3 +807,115 @@ def test_an_exit_code_says_what_went_wrong() -> None:
     ]
     for fields, expected in cases:
         assert code(**fields) == expected
+
+
+# Stores that hang.
+
+
+@pytest.mark.usefixtures("short_delays")
+@pytest.mark.parametrize("hangs", ["present", "dump_all"])
+async def test_a_store_that_never_answers_holds_up_its_own_task_only(
+    hangs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_module, "CHECK_SECONDS", 0.15)
+    monkeypatch.setattr("pdt.engine.commit.STORE_SECONDS", 0.1)
+    monkeypatch.setattr("pdt.engine.commit.FIRST_DELAY", 0.01)
+
+    class Hanging(pdt.InProcessMetadataRepository):
+        inline = False
+
+        async def hang(self, *arguments: Any) -> Any:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(Hanging, hangs, Hanging.hang, raising=False)
+    if hangs == "dump_all":
+        monkeypatch.setattr(Hanging, "dump", Hanging.hang, raising=False)
+    ended: list[float] = []
+
+    async def note(job: str) -> None:
+        ended.append(time.monotonic())
+
+    bad, _, bad_calls = counting_task("bad", memory(*jobs_of(5)), done=Hanging())
+    chain: list[pdt.Task] = []
+    for stage in range(5):
+        task, _, _ = counting_task(f"stage{stage}", memory(*jobs_of(5)), note)
+        if chain:
+            task.plug(chain[-1])
+        chain.append(task)
+    started = time.monotonic()
+    report = await run(bad, *chain)
+    assert len(ended) == 25
+    assert max(ended) - started < 0.7
+    assert len(bad_calls) == (5 if hangs == "dump_all" else 0)
+    assert report.exit_code == (5 if hangs == "dump_all" else 1)
+    assert any("within 0.1" in problem for problem in report.problems)
+
+
+async def test_a_slow_check_is_waited_for_by_a_single_round_and_dropped_by_a_stop() -> None:
+    class Slow(pdt.InProcessMetadataRepository):
+        inline = False
+
+        async def present(self, jobs: Collection[str]) -> set[str]:
+            asked.append(len(jobs))
+            await asyncio.sleep(0.1)
+            return await super().present(jobs)
+
+    asked: list[int] = []
+    task, done, calls = counting_task("task", memory(*jobs_of(100)), done=Slow())
+    async with pipeline_of(task) as pipeline, asyncio.timeout(10):
+        assert await pipeline.update()
+        assert len(done.data) == 100
+        task.links["input"].repo.data.update({job: {} for job in jobs_of(100, "k")})  # type: ignore[attr-defined]
+        asked.clear()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            await until(lambda: asked)
+            pipeline.stop()
+        assert len(calls) == 100
+        report = await pipeline.run()
+        assert len(calls) == 200
+        assert report.exit_code == 0
+
+
+async def test_a_run_is_stopped_from_another_thread() -> None:
+    pipeline: pdt.Pipeline
+    calls: list[str] = []
+
+    def body(job: str) -> None:
+        calls.append(job)
+        pipeline.stop()
+
+    done = memory()
+    task = pdt.InProcessSyncTask("task", done, func=body)
+    task.link("input", memory(*jobs_of(500)), is_input=True)
+    pipeline = pipeline_of(task)
+    async with pipeline, asyncio.timeout(10):
+        report = await pipeline.run(forever=True)
+    assert report.interrupted
+    assert set(done.data) == set(calls)
+    assert len(calls) < 500
+
+
+async def test_a_stop_takes_back_what_waits_in_an_executor() -> None:
+    release = threading.Event()
+    started = threading.Event()
+    calls: list[str] = []
+
+    def body(job: str) -> None:
+        calls.append(job)
+        started.set()
+        release.wait(10)
+
+    done = memory()
+    with ThreadPoolExecutor(2) as threads:
+        task = pdt.ExecutorTask("task", threads, done, func=body)
+        task.link("input", memory(*jobs_of(200)), is_input=True)
+        async with pipeline_of(task) as pipeline, asyncio.timeout(10), asyncio.TaskGroup() as group:
+            running = group.create_task(pipeline.run())
+            await asyncio.to_thread(started.wait, 10)
+            pipeline.stop()
+            release.set()
+            report = await running
+    assert report.interrupted
+    assert set(done.data) == set(calls)
+    assert len(calls) <= 4

@@ -197,7 +197,7 @@ async def test_a_repository_that_was_not_asked_is_said_so() -> None:
 
 
 async def test_a_slow_listing_is_left_to_itself_and_taken_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pdt.engine.snapshot.LISTING_PATIENCE", 0.05)
+    monkeypatch.setattr("pdt.engine.snapshot.LISTING_PATIENCE", 0.5)
     release = asyncio.Event()
     begun = 0
 
@@ -216,10 +216,10 @@ async def test_a_slow_listing_is_left_to_itself_and_taken_when_it_is_there(monke
     assert snapshot.keys_of(good) == {"a"}
     with pytest.raises(ListingError, match="under way"):
         snapshot.keys_of(slow)
-    for _ in range(3):  # nobody waits for it again
-        started = time.monotonic()
+    started = time.monotonic()
+    for _ in range(5):  # nobody waits for it again
         await found.take([slow, good], frozenset())
-        assert time.monotonic() - started < 0.04
+    assert time.monotonic() - started < 1
     release.set()
     await asyncio.sleep(0)
     snapshot = await found.take([slow], frozenset())

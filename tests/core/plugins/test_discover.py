@@ -62,6 +62,9 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     first.mkdir()
     second.mkdir()
     monkeypatch.setattr(sys, "path", [str(first), str(second)])
+    # The backport importlib_metadata, which dask imports on Python 3.11, adds a finder of its own.
+    ordinary = [finder for finder in sys.meta_path if "importlib_metadata" not in type(finder).__module__]
+    monkeypatch.setattr(sys, "meta_path", ordinary)
     return first, second
 
 

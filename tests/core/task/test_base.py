@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -84,6 +85,16 @@ def test_what_is_no_repository_cannot_be_linked() -> None:
     with pytest.raises(ConfigurationError, match=r"link task\.input is dict, not a repository\nfix: pass a Repository"):
         task.link("input", {}, is_input=True)  # type: ignore[arg-type]
     assert not task.links
+
+
+def test_a_repository_that_compares_by_value_is_refused() -> None:
+    @dataclass
+    class Shelf(pdt.InProcessMetadataRepository):
+        board: str = "a"
+
+    with pytest.raises(ConfigurationError, match="a Shelf cannot be told from others of its kind") as caught:
+        Idle("task").link("shelf", Shelf())
+    assert "eq=False" in str(caught.value.fix)
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a-b", "a.b", "1st", 5, None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import pdt
 from pdt.repository.base import Opening
 from pdt.task.blocking import BlockingView, complete
-from tests.core.engine.samples import memory, run
+from tests.core.engine.samples import amount, memory, pipeline_of, run
 
 
 class Awaiting(pdt.InProcessBlobRepository):
@@ -211,6 +212,68 @@ async def test_many_threads_use_views_of_one_store_at_once() -> None:
     report = await run(task)
     assert report.exit_code == 0
     assert out.data == {job: job.encode() for job in inputs.data}
+
+
+async def test_bodies_that_wait_for_a_store_that_needs_threads_do_not_take_them_all() -> None:
+    class Threaded(pdt.InProcessMetadataRepository):
+        inline = False
+
+        async def info(self, job: str) -> Any:
+            return await asyncio.to_thread(self.data.get, job)
+
+    calls: list[Any] = []
+
+    def body(job: str, input: Any) -> None:
+        calls.append(input.info(job))
+
+    task = pdt.InProcessSyncTask("task", memory(), func=body)
+    task.link("input", Threaded({f"j{number}": number for number in range(100)}), is_input=True)
+    await run(task, deadline=10)
+    assert sorted(calls) == list(range(100))
+
+
+async def test_a_body_sees_the_context_that_its_run_was_started_in() -> None:
+    variable: ContextVar[str] = ContextVar("variable")
+    variable.set("set")
+    seen: list[str] = []
+    task = pdt.InProcessSyncTask("task", memory(), func=lambda job: seen.append(variable.get()))
+    task.link("input", memory("a"), is_input=True)
+    await run(task)
+    assert seen == ["set"]
+
+
+async def test_a_body_that_runs_on_after_its_run_was_cancelled_is_not_started_beside_itself() -> None:
+    release = threading.Event()
+    together = 0
+    most = 0
+    calls = 0
+
+    def body(job: str) -> None:
+        nonlocal together, most, calls
+        calls += 1
+        together += 1
+        most = max(most, together)
+        release.wait(10)
+        together -= 1
+
+    done = memory()
+    quota = pdt.ResourceManager(amount(1, 0, None))
+    task = pdt.InProcessSyncTask("task", done, func=body, resource_manager=quota, job_resources=amount(1))
+    task.link("input", memory("a", "b"), is_input=True)
+    with pytest.raises(TimeoutError):
+        await run(task, deadline=0.2)
+    assert not done.data
+    assert list(task.running_jobs) == ["a"]
+    assert (await quota.usage()).cpu == 1
+    async with pipeline_of(task) as pipeline, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await asyncio.sleep(0.2)
+        assert calls == 1
+        release.set()
+    assert set(done.data) == {"a", "b"}
+    assert (calls, most) == (3, 1)
+    assert not task.running_jobs
+    assert (await quota.usage()).cpu == 0
 
 
 def test_what_never_waits_needs_no_loop() -> None:

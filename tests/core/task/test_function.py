@@ -563,6 +563,25 @@ async def test_a_disabled_task_launches_nothing_and_may_be_incomplete() -> None:
     assert set(done.data) == {"a"}
 
 
+async def test_a_machine_that_is_out_of_threads_fails_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pdt.engine.launch.FIRST_DELAY", 0.01)
+    left = [3]
+    original = threading.Thread.start
+
+    def start(self: threading.Thread) -> None:
+        if self.name == "pdt-body" and left[0]:
+            left[0] -= 1
+            raise RuntimeError("can't start new thread")
+        original(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    task, done = task_of(lambda job: None, "a", "b")
+    report = await run(task)
+    assert all(record["success"] for record in done.data.values())
+    assert set(done.data) == {"a", "b"}
+    assert report.exit_code == 0
+
+
 async def test_plain_bodies_do_not_hold_the_loop_and_run_side_by_side() -> None:
     barrier = threading.Barrier(3, timeout=5)
 

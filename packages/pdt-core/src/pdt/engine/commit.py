@@ -30,6 +30,8 @@ MOST_PENDING = 2048
 #: Times that a store is asked to take a record, and seconds before the second time.
 ATTEMPTS = 5
 FIRST_DELAY = 0.1
+#: Seconds that it may take each time.
+STORE_SECONDS = 60.0
 #: Seconds that one of many fsyncs side by side takes, before it is measured.
 FSYNC_SECONDS = 0.00012
 #: How much of a slow syncfs(2), which may have waited for strangers' data, is remembered from one batch to the next.
@@ -236,7 +238,8 @@ class GroupCommit:
         for start in range(0, len(jobs), BATCH):
             some = jobs[start : start + BATCH]
             try:
-                await done.dump_all({ended.job: ended.outcome for ended in some})
+                async with asyncio.timeout(STORE_SECONDS):
+                    await done.dump_all({ended.job: ended.outcome for ended in some})
             except Exception:  # tried again, and then reported
                 del jobs[:start]
                 return False
@@ -251,9 +254,13 @@ class GroupCommit:
                 return
             await asyncio.sleep(FIRST_DELAY * 2**attempt)
         # One by one, so that a record that cannot be stored keeps no other from it.
-        for ended in jobs:
+        for index, ended in enumerate(jobs):
             try:
-                await done.dump(ended.job, ended.outcome)
+                async with asyncio.timeout(STORE_SECONDS):
+                    await done.dump(ended.job, ended.outcome)
+            except TimeoutError:
+                self._give_up(jobs[index:], f"{done!r} did not take their records within {STORE_SECONDS:g} s")
+                return
             except Exception as error:
                 self._give_up([ended], f"{done!r} would not take their records: {type(error).__name__}: {error}")
             else:

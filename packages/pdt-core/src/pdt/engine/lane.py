@@ -42,6 +42,8 @@ class Lane:
         self.finished: set[str] = set()
         self.queue: deque[str] = deque()
         self.active = 0
+        #: The number of jobs that are checked before they are given.
+        self.checking = 0
         self._on_launched = on_launched
         self._on_failed = on_failed
         self._on_room = on_room
@@ -50,12 +52,16 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more jobs the lane takes now: a chunk may wait in it, so that its workers never do."""
-        return max(0, max(self.task.concurrency, AHEAD) - self.task.running - self.active - len(self.queue))
+        return max(0, max(self.task.concurrency, AHEAD) - self._taken)
+
+    @property
+    def _taken(self) -> int:
+        return self.task.running + self.active + len(self.queue) + self.checking
 
     @property
     def free(self) -> int:
         """How many more jobs the lane can begin to launch at once."""
-        return max(0, self.task.concurrency - self.task.running - self.active - len(self.queue))
+        return max(0, self.task.concurrency - self._taken)
 
     @property
     def busy(self) -> frozenset[str] | set[str]:

@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 
 from ..plugins.hooks import Hooks
-from ..repository.base import Repository
 from ..task.base import Task
 from ..task.function import FunctionTask
 from .backoff import Backoff
 from .commit import Ended, GroupCommit
 from .lane import Lane
-from .look import View
+from .look import View, cancel_and_wait
 from .quotas import Quotas
+from .recheck import deciders, still_ready
 from .report import Report
 from .schedule import Denial, Plan, admit, make_plan
-from .snapshot import leaves_of, transient_leaves
+from .snapshot import transient_leaves
 
 __all__ = ["Launcher", "Notify"]
 
@@ -30,6 +30,9 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 60.0
 #: A launch that changes nothing is repeated after this many seconds at first, and at last.
 IDLE_DELAYS = (0.05, 1.0)
+
+#: Seconds that the stores that inhibit a task may take to answer for a chunk of jobs.
+CHECK_SECONDS = 60.0
 
 Notify = Callable[..., object]
 BROKEN_FIX = (
@@ -85,6 +88,10 @@ class Launcher:
         self._tells_finished = hooks.active("pdt_job_finished")
         self._waiting_since: dict[str, float] = {}
         self.quotas = Quotas(tasks)
+        self._on_room = on_room
+        self._checks: set[asyncio.Task[None]] = set()
+        #: How often everything that was to be started was taken back.
+        self._cleared = 0
         self._ordered = False
         self._transient = transient_leaves(tasks.values())
 
@@ -179,8 +186,10 @@ class Launcher:
         rooms = {name: lane.free if self._ordered else lane.room for name, lane in self.lanes.items()}
         rooms.update(dict.fromkeys(unknown, 0))
         admission = admit(self.plan, rooms, loads, used, self.quotas.caps, patient=waited, stuck=[*waited, *unknown])
-        started = False
+        started, cleared = False, self._cleared
         for name, jobs in admission.chunks:
+            if cleared != self._cleared:
+                break
             self._waiting_since.pop(name, None)
             started = await self._start(self._tasks[name], jobs) or started
         self._note_waiting(admission.denials, now)
@@ -196,21 +205,20 @@ class Launcher:
         self._waiting_since = {name: self._waiting_since.get(name, now) for name in left}
 
     async def _start(self, task: Task, jobs: Sequence[str]) -> bool:
-        """Check a chunk of jobs again, reserve what they need, and give them to the task's lane."""
+        """Reserve what a chunk of jobs needs, check the jobs again, and give them to the task's lane."""
         lane = self.lanes[task.name]
-        try:
-            startable = self._not_vetoed(task, await self._still_ready(task, jobs))
-        except Exception as error:
-            reason = f"what inhibits it could not be asked: {type(error).__name__}: {error}"
-            for job in jobs:
-                self._try_later(task, job, reason)
-            return False
-        startable = [job for job in startable if job not in lane.in_flight]
-        reserved = await self.quotas.reserve(task, startable)
-        lane.in_flight.update(reserved)
-        lane.give(reserved)
-        if len(reserved) < len(startable):
+        wanted = self._not_vetoed(task, [job for job in jobs if job not in lane.in_flight])
+        reserved = await self.quotas.reserve(task, wanted)
+        if len(reserved) < len(wanted):
             self._changed()
+        lane.in_flight.update(reserved)
+        if self._ordered or all(repo.inline for repo in deciders(task, self._transient)):
+            await self._check(task, reserved)
+        elif reserved:
+            # Not in a task group, and not waited for: a store that does not answer holds up its own tasks only.
+            check = asyncio.get_running_loop().create_task(self._check(task, reserved))
+            self._checks.add(check)
+            check.add_done_callback(self._checks.discard)
         # Lets jobs that never wait run here and now, before the next chunk is taken on.
         await asyncio.sleep(0)
         for _ in reserved if self._ordered else ():  # each turn of the event loop begins one more
@@ -218,19 +226,25 @@ class Launcher:
                 await asyncio.sleep(0)
         return bool(reserved)
 
-    async def _still_ready(self, task: Task, jobs: Sequence[str]) -> list[str]:
-        """Drop the jobs that something inhibits by now: the listings may have overlapped their end."""
-        if task.has_ready_override:
-            ready = await task.ready.present(jobs)
-            return [job for job in jobs if job in ready]
-        inhibited: set[str] = set()
-        # As in a look, what jobs leave when they end comes before what they enter.
-        for repo in sorted(task.inhibits_start.values(), key=lambda repo: not self._is_transient(repo)):
-            inhibited |= await repo.present(jobs)
-        return [job for job in jobs if job not in inhibited]
-
-    def _is_transient(self, repo: Repository) -> bool:
-        return not self._transient.isdisjoint(leaves_of([repo]))
+    async def _check(self, task: Task, jobs: Sequence[str]) -> None:
+        """Give jobs to their lane, unless something inhibits them by now: listings may have overlapped their end."""
+        lane, cleared = self.lanes[task.name], self._cleared
+        lane.checking += len(jobs)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                ready = await still_ready(task, jobs, self._transient)
+        except Exception as error:
+            why = f"it did not answer within {CHECK_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
+            for job in jobs:
+                self._try_later(task, job, f"what inhibits it could not be asked: {type(error).__name__}: {why}")
+            ready = set()
+        finally:
+            lane.checking -= len(jobs)
+        started = [job for job in jobs if job in ready and cleared == self._cleared]
+        for job in set(jobs).difference(started):
+            self._release(task, job)
+        lane.give(started)
+        self._on_room()
 
     def _not_vetoed(self, task: Task, jobs: list[str]) -> list[str]:
         if not jobs or not self._hooks.active("pdt_should_launch"):
@@ -264,7 +278,7 @@ class Launcher:
             self._changed()
         elif job in task.blocked:
             self._block(task, job)
-        elif not task.metadata and not task.running:
+        elif not task.metadata and job not in task.running_jobs:
             self.lanes[task.name].finished.add(job)
             self._release(task, job)
             self._changed()
@@ -337,6 +351,7 @@ class Launcher:
 
     def clear(self) -> None:
         """Start nothing more; what is under way goes on."""
+        self._cleared += 1
         self.plan = Plan()
         for lane in self.lanes.values():
             for job in lane.withdraw():
@@ -347,6 +362,8 @@ class Launcher:
 
     async def settle(self) -> None:
         """Wait until every launch has returned and every record that was taken is written."""
+        while self._checks:
+            await asyncio.wait(self._checks)
         for lane in self.lanes.values():
             await lane.drain()
         await self.commit.flush()
@@ -355,6 +372,7 @@ class Launcher:
     async def close(self) -> None:
         """Cancel what is being launched, and write every record that was taken."""
         try:
+            await cancel_and_wait(self._checks)
             for lane in self.lanes.values():
                 await lane.close()
         finally:

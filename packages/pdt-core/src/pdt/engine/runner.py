@@ -255,7 +255,10 @@ class Runner:
             self._changed = True
 
     def stop(self) -> None:
-        """Start nothing more; run() returns when what is under way has ended."""
+        """Start nothing more, from any thread; run() returns when what is under way has ended."""
+        if asyncio._get_running_loop() is not self._loop:
+            self._loop.call_soon_threadsafe(self.stop)
+            return
         self._stopping = True
         self.report.interrupted = True
         self.launcher.clear()

@@ -114,6 +114,11 @@ class Task(ABC):
                 f"link {self.name}.{name} is {type(repo).__name__}, not a repository",
                 fix="pass a Repository object",
             )
+        if type(repo).__hash__ is None:
+            raise ConfigurationError(
+                f"link {self.name}.{name}: a {type(repo).__name__} cannot be told from others of its kind",
+                fix="let the class compare by identity, for example with @dataclass(eq=False)",
+            )
         if not _names_link(name):
             raise ConfigurationError(
                 f"{name!r} cannot name a link of task {self.name!r}",

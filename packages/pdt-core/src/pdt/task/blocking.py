@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from inspect import isawaitable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["BlockingView", "complete"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["BlockingView", "BodyThread", "complete"]
 
 T = TypeVar("T")
 
@@ -87,3 +90,46 @@ class BlockingView:
 
 def _is_asynchronous(value: Any) -> bool:
     return hasattr(value, "__aenter__") or hasattr(value, "__aiter__")
+
+
+class BodyThread:
+    """A call of func(*arguments) in a thread that nobody else uses; make it on the event loop.
+
+    A shared pool could be full of functions that wait for a repository which needs a thread of that pool itself.
+    """
+
+    def __init__(self, func: Callable[..., None], *arguments: Any) -> None:
+        import asyncio
+        import contextvars
+        import threading
+
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        #: Whether the function has not returned; it may go on when nobody waits for it any more.
+        self.is_running = True
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._work, func, arguments), name="pdt-body", daemon=True).start()
+
+    def _work(self, func: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        error: BaseException | None = None
+        try:
+            func(*arguments)
+        except BaseException as raised:
+            error = raised
+        self.is_running = False
+        try:
+            self._loop.call_soon_threadsafe(self._note, error)
+        except RuntimeError:
+            return  # the loop is closed
+
+    def _note(self, error: BaseException | None) -> None:
+        if self._ended.done():
+            return  # whoever waited was cancelled
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    async def ended(self) -> None:
+        """Return, or raise, what the function did."""
+        await self._ended

@@ -14,6 +14,7 @@ from .record import DirectRecorder, Outcome, Recorder, failure, now, success
 
 if TYPE_CHECKING:
     from ..resource_manager import ResourceManager, Resources
+    from .blocking import BodyThread
 
 __all__ = ["FunctionTask", "FunctionTaskProtocol", "InProcessSyncTask"]
 
@@ -69,6 +70,8 @@ class FunctionTask(Task):
         self.blocked: dict[str, str] = {}
         #: Jobs whose worker was lost, and how: nobody knows which job is at fault, so they are tried again.
         self.lost: dict[str, str] = {}
+        #: Plain functions that run on although their launch was cancelled.
+        self._left: dict[str, BodyThread] = {}
         self._arguments: dict[str, Repository] | None = None
         self._is_async = False
         self._link_status()
@@ -167,11 +170,13 @@ class InProcessSyncTask(FunctionTask):
         func = self.func
         assert func is not None  # noqa: S101  `arguments` saw it
         start = now()
+        # That no thread can be started is not the body's failure.
+        thread = None if self._is_async else _start_thread(func, job, arguments)
         try:
-            if self._is_async:
+            if thread is None:
                 await func(job=job, **arguments)
             else:
-                await _in_thread(func, job, arguments)
+                await self._wait(thread, job)
         except Exception as error:
             await self._failed(job, failure(error, start, now()), error)
         except BaseException as error:
@@ -180,6 +185,25 @@ class InProcessSyncTask(FunctionTask):
             await self._failed(job, failure(error, start, now()))
         else:
             await self._succeeded(job, start, now())
+
+    async def _wait(self, thread: BodyThread, job: str) -> None:
+        try:
+            await thread.ended()
+        finally:
+            if thread.is_running:
+                self._left[job] = thread
+
+    @property
+    def running_jobs(self) -> Collection[str]:
+        """The jobs whose launch was cancelled, and whose body, a plain function, runs on."""
+        return [job for job, thread in self._left.items() if thread.is_running]
+
+    def take_unrecorded(self) -> list[str]:
+        """Return the jobs whose body ran on after their launch was cancelled, and has ended since the last call."""
+        ended = [job for job, thread in self._left.items() if not thread.is_running]
+        for job in ended:
+            del self._left[job]
+        return ended
 
 
 def _is_told_to_stop(error: BaseException) -> bool:
@@ -190,10 +214,10 @@ def _is_told_to_stop(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
-async def _in_thread(func: Callable[..., Any], job: str, arguments: dict[str, Repository]) -> None:
+def _start_thread(func: Callable[..., Any], job: str, arguments: dict[str, Repository]) -> BodyThread:
     import asyncio
 
-    from .blocking import BlockingView, complete
+    from .blocking import BlockingView, BodyThread, complete
 
     loop = asyncio.get_running_loop()
 
@@ -201,4 +225,4 @@ async def _in_thread(func: Callable[..., Any], job: str, arguments: dict[str, Re
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
     views = {name: BlockingView(repo, complete if repo.inline else on_loop) for name, repo in arguments.items()}
-    await asyncio.to_thread(call_plain, func, job, views)
+    return BodyThread(call_plain, func, job, views)
