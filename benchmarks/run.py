@@ -12,14 +12,12 @@ import argparse
 import importlib.util
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +71,13 @@ class Bench:
         self.repeat = repeat
         self.environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
-    @contextmanager
-    def directory(self) -> Iterator[Path]:
-        """A new directory, gone when the block ends."""
-        path = Path(tempfile.mkdtemp(dir=self.base))
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path)
+    def directory(self) -> Path:
+        """Return a new directory.
+
+        It stays until everything is measured: for minutes after a deletion ext4 searches for an inode that was not
+        freed lately each time that a file is made, which takes ten times as long as making it.
+        """
+        return Path(tempfile.mkdtemp(dir=self.base))
 
     def call(self, *arguments: object, **settings: str) -> dict[str, float]:
         """Run a script of this folder and return what it prints, and the seconds of the whole process."""
@@ -125,18 +122,18 @@ def jobs(bench: Bench, count: int, records: str, limit: float) -> Iterator[Figur
     grown: list[float] = []
 
     def plain() -> float:
-        with bench.directory() as directory:
-            fill(directory / "in", count)
-            return bench.call(HERE / "plain.py", "jobs", directory)["seconds"]
+        directory = bench.directory()
+        fill(directory / "in", count)
+        return bench.call(HERE / "plain.py", "jobs", directory)["seconds"]
 
     def pdt() -> float:
-        with bench.directory() as directory:
-            fill(directory / "in", count)
-            printed = bench.call(HERE / "pipeline.py", "time", BENCH_DIR=str(directory), BENCH_RECORDS=records)
-            if printed["jobs"] != count:
-                raise RuntimeError(f"{printed['jobs']} of {count} jobs succeeded")
-            grown.append(printed["grown_kib"])
-            return printed["seconds"]
+        directory = bench.directory()
+        fill(directory / "in", count)
+        printed = bench.call(HERE / "pipeline.py", "time", BENCH_DIR=str(directory), BENCH_RECORDS=records)
+        if printed["jobs"] != count:
+            raise RuntimeError(f"{printed['jobs']} of {count} jobs succeeded")
+        grown.append(printed["grown_kib"])
+        return printed["seconds"]
 
     limit_seconds, seconds, ratio = bench.pairs(plain, pdt)
     memory = f", memory grew {statistics.median(grown) / 1024:.0f} MiB"
@@ -150,14 +147,14 @@ def peer(bench: Bench, count: int) -> Iterator[Figure]:
         return
 
     def plain() -> float:
-        with bench.directory() as directory:
-            fill(directory / "in", count)
-            return bench.call(HERE / "plain.py", "jobs", directory)["wall"]
+        directory = bench.directory()
+        fill(directory / "in", count)
+        return bench.call(HERE / "plain.py", "jobs", directory)["wall"]
 
     def doit() -> float:
-        with bench.directory() as directory:
-            fill(directory / "in", count)
-            return bench.call("-m", "doit", "-f", HERE / "dodo.py", BENCH_DIR=str(directory))["wall"]
+        directory = bench.directory()
+        fill(directory / "in", count)
+        return bench.call("-m", "doit", "-f", HERE / "dodo.py", BENCH_DIR=str(directory))["wall"]
 
     limit_seconds, seconds, ratio = bench.pairs(plain, doit)
     case = f"{count} jobs with doit, whole command (for comparison)"
@@ -166,23 +163,23 @@ def peer(bench: Bench, count: int) -> Iterator[Figure]:
 
 def nothing(bench: Bench, count: int, new: int, limit: float) -> Iterator[Figure]:
     """Start the whole command when all but `new` of `count` jobs are done."""
-    with bench.directory() as directory:
-        fill(directory / "in", count)
-        settings = {"BENCH_DIR": str(directory)}
-        bench.call(HERE / "pipeline.py", "time", **settings)
-        bench.call(HERE / "plain.py", "jobs", directory)
-        made = iter(range(count, count + new * (bench.repeat + 1)))
+    directory = bench.directory()
+    fill(directory / "in", count)
+    settings = {"BENCH_DIR": str(directory)}
+    bench.call(HERE / "pipeline.py", "time", **settings)
+    bench.call(HERE / "plain.py", "jobs", directory)
+    made = iter(range(count, count + new * (bench.repeat + 1)))
 
-        def plain() -> float:
-            return bench.call(HERE / "plain.py", "pending", directory)["wall"]
+    def plain() -> float:
+        return bench.call(HERE / "plain.py", "pending", directory)["wall"]
 
-        def pdt() -> float:
-            for _ in range(new):
-                (directory / "in" / f"job-{next(made):07d}.txt").write_text(TEXT)
-            return bench.call(HERE / "pipeline.py", "run", **settings)["wall"]
+    def pdt() -> float:
+        for _ in range(new):
+            (directory / "in" / f"job-{next(made):07d}.txt").write_text(TEXT)
+        return bench.call(HERE / "pipeline.py", "run", **settings)["wall"]
 
-        pdt()  # the first start writes bytecode
-        limit_seconds, seconds, ratio = bench.pairs(plain, pdt)
+    pdt()  # the first start writes bytecode
+    limit_seconds, seconds, ratio = bench.pairs(plain, pdt)
     case = (
         f"{new} new among {count} finished jobs, whole command"
         if new
@@ -195,14 +192,14 @@ def chain(bench: Bench, count: int, limit: float) -> Iterator[Figure]:
     """Run three stages of `count` jobs each."""
 
     def plain() -> float:
-        with bench.directory() as directory:
-            fill(directory / "s0", count)
-            return bench.call(HERE / "plain.py", "chain", directory)["seconds"]
+        directory = bench.directory()
+        fill(directory / "s0", count)
+        return bench.call(HERE / "plain.py", "chain", directory)["seconds"]
 
     def pdt() -> float:
-        with bench.directory() as directory:
-            fill(directory / "s0", count)
-            return bench.call(HERE / "pipeline.py", "time", BENCH_DIR=str(directory), BENCH_STAGES="3")["seconds"]
+        directory = bench.directory()
+        fill(directory / "s0", count)
+        return bench.call(HERE / "pipeline.py", "time", BENCH_DIR=str(directory), BENCH_STAGES="3")["seconds"]
 
     limit_seconds, seconds, ratio = bench.pairs(plain, pdt)
     yield Figure(f"3-stage chain of {count} jobs", f"{limit_seconds:.2f} s", f"{seconds:.2f} s", ratio, limit)
@@ -219,29 +216,29 @@ def ready_set(bench: Bench, keys: int) -> Iterator[Figure]:
 
 def start_up(bench: Bench) -> Iterator[Figure]:
     """Start the command for little things."""
-    with bench.directory() as directory:
-        fill(directory / "in", 10)
-        settings = {"BENCH_DIR": str(directory)}
-        commands: list[tuple[str, float, list[object]]] = [
-            ("pdt --version", 60, ["-m", "pdt", "--version"]),
-            ("pdt --help", 200, ["-m", "pdt", "--help"]),
-            ("status of a small pipeline", 300, [HERE / "pipeline.py", "status"]),
-        ]
-        for name, limit, arguments in commands:
-            bench.call(*arguments, **settings)
-            bare, seconds, _ = bench.pairs(
-                lambda: bench.call("-c", "pass")["wall"],
-                lambda arguments=arguments: bench.call(*arguments, **settings)["wall"],  # type: ignore[misc]
-            )
-            over = (seconds - bare) * 1000
-            yield Figure(
-                f"{name}, over bare Python",
-                f"{bare * 1000:.0f} ms",
-                f"{seconds * 1000:.0f} ms",
-                over,
-                limit,
-                "ms",
-            )
+    directory = bench.directory()
+    fill(directory / "in", 10)
+    settings = {"BENCH_DIR": str(directory)}
+    commands: list[tuple[str, float, list[object]]] = [
+        ("pdt --version", 60, ["-m", "pdt", "--version"]),
+        ("pdt --help", 200, ["-m", "pdt", "--help"]),
+        ("status of a small pipeline", 300, [HERE / "pipeline.py", "status"]),
+    ]
+    for name, limit, arguments in commands:
+        bench.call(*arguments, **settings)
+        bare, seconds, _ = bench.pairs(
+            lambda: bench.call("-c", "pass")["wall"],
+            lambda arguments=arguments: bench.call(*arguments, **settings)["wall"],  # type: ignore[misc]
+        )
+        over = (seconds - bare) * 1000
+        yield Figure(
+            f"{name}, over bare Python",
+            f"{bare * 1000:.0f} ms",
+            f"{seconds * 1000:.0f} ms",
+            over,
+            limit,
+            "ms",
+        )
 
 
 def cases(bench: Bench, quick: bool) -> dict[str, Callable[[], Iterator[Figure]]]:
