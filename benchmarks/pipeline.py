@@ -53,34 +53,12 @@ pipeline = pdt.Pipeline(
 )
 
 
-async def measure() -> None:
-    """Run the pipeline and print the seconds that it took, and the peak memory."""
-    import json
-    import resource
-    import time
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    async with pipeline:
-        report = await pipeline.run()
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        json.dumps(
-            {
-                "jobs": sum(report.succeeded.values()),
-                "seconds": seconds,
-                "grown_kib": peak - before,
-                "peak_kib": peak,
-            }
-        )
-    )
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["time"]:
         import asyncio
 
-        asyncio.run(measure())
+        from measure import measure
+
+        asyncio.run(measure(pipeline))
     else:
         pdt.main(pipeline)

@@ -20,10 +20,10 @@ import sys
 import sysconfig
 import tokenize
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,37 +145,9 @@ def counts_of(module: str, text: bytes) -> dict[str, int]:
 
 # The second task, for each module that the first one is done with.
 
-
-class Workers(Executor):
-    """Processes that are made when the first job comes, so that a command that only looks makes none."""
-
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-
-    def submit(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function in one of the processes."""
-        if self._pool is None:
-            # A program with threads should not fork, and this one has some.
-            self._pool = ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver"))
-        return self._pool.submit(func, *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Stop the processes; the next job makes new ones."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait, cancel_futures=cancel_futures)
-
-
-workers = Workers()
-session = pdt.Session()
-
-
-@session.resource
-async def pool() -> AsyncGenerator[Executor, None]:
-    """Stop the workers when the pipeline is closed."""
-    yield workers
-    await asyncio.to_thread(workers.shutdown)
-
+# Processes that are made when the first job comes, and stopped when the pipeline is closed. They come from a server,
+# since a program with threads should not fork, and this one has some.
+workers = partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("forkserver"))
 
 identifiers = pdt.ExecutorTask("identifiers", workers, done=records("identifiers.done"))
 identifiers.link("source", library, is_input=True)
@@ -227,7 +199,7 @@ def page_of(letter: str, modules: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-pipeline = pdt.Pipeline([count, identifiers, report], session)
+pipeline = pdt.Pipeline([count, identifiers, report])
 
 
 def summary() -> str:
@@ -251,5 +223,5 @@ if __name__ == "__main__":
     try:
         pdt.main(pipeline)
     finally:
-        if sys.argv[1:] == ["run"]:
+        if sys.argv[1:] == ["run"] and any(pages.basedir.glob("*.md")):
             print(summary())

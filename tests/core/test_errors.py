@@ -84,7 +84,7 @@ def test_a_key_error_reads_like_the_others() -> None:
         (pdt.SessionNotOpenError, (pdt.PdtError, RuntimeError), 1),
         (pdt.PipelineNotOpenError, (pdt.PdtError, RuntimeError), 1),
         (pdt.PluginError, (pdt.PdtError,), 2),
-        (pdt.UnknownBackendError, (pdt.PluginError, LookupError), 2),
+        (pdt.UnknownBackendError, (pdt.PluginError, LookupError), 3),
     ],
 )
 def test_can_be_caught_as(kind: type[pdt.PdtError], bases: tuple[type[Exception], ...], exit_code: int) -> None:

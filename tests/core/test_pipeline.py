@@ -19,6 +19,7 @@ from pdt.errors import BackendError, ConfigurationError, HeldError, PipelineNotO
 from pdt.repository.base import Repository
 from pdt.store import Store
 from tests.core.engine.samples import Stranger, amount, counting_task, jobs_of, memory, pipeline_of
+from tests.support.ordinary_user import AsOrdinaryUser
 
 
 def idle(name: str = "task", *jobs: str) -> pdt.InProcessSyncTask:
@@ -298,6 +299,98 @@ async def test_a_task_that_could_never_or_always_start_is_refused_at_opening(mis
     with pytest.raises(ConfigurationError, match="task 'bare' has no"):
         async with pipeline_of(task):
             pass
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+async def test_two_tasks_do_not_write_their_records_to_one_repository(disabled: bool) -> None:
+    shared = memory()
+    first, _, _ = counting_task("first", memory("a"), done=shared)
+    second, _, _ = counting_task("second", memory("a"), done=shared, disabled=disabled)
+    pipeline = pipeline_of(first, second)
+    if not disabled:
+        with pytest.raises(ConfigurationError, match=r"(?s)tasks 'first' and 'second' both write .*fix: .*'second'\)"):
+            await pipeline.open()
+        assert not pipeline.is_open
+        second.done = second.links["done"].repo = memory()
+    async with pipeline:
+        assert (await pipeline.run()).exit_code == 0
+
+
+async def test_a_plugged_done_is_not_taken_for_a_tasks_own() -> None:
+    first, done, _ = counting_task("first", memory("a"))
+    second, _, _ = counting_task("second", memory("a"))
+    second.plug(first)
+    assert second.links["first_done"].repo is done
+    async with pipeline_of(first, second) as pipeline:
+        assert (await pipeline.run()).exit_code == 0
+
+
+def over(directory: Path) -> pdt.Pipeline:
+    """Return a pipeline with a directory that is read, one that is written to, and records in a file."""
+    task = pdt.InProcessSyncTask(
+        "task", pdt.SqliteMetadataRepository(directory / "made" / "records.sqlite", "done"), func=lambda job: None
+    )
+    task.link("input", pdt.FileRepository(directory / "in"), is_input=True)
+    task.link("output", pdt.DirectoryRepository(directory / "out"), is_output=True)
+    return pipeline_of(task, store=directory / "store")
+
+
+async def test_what_is_only_looked_at_is_not_made(tmp_path: Path) -> None:
+    pipeline = over(tmp_path)
+    await pipeline.open(only_look=True)
+    repos = [link.repo for link in pipeline.tasks["task"].links.values()]
+    for repo in repos:
+        assert await repo.keys() == set()
+        assert not await repo.contains("a")
+        assert await repo.info_all() == {}
+        assert repo.stamp() is None
+    assert await pipeline.gather_ready_jobs(pipeline.tasks["task"]) == set()
+    with pytest.raises(ConfigurationError, match="was opened only to look"):
+        await pipeline.run()
+    await pipeline.close()
+    assert list(tmp_path.iterdir()) == []
+    async with pipeline:
+        assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "made"}
+
+
+async def test_a_directory_that_vanishes_from_a_run_is_not_taken_for_empty(tmp_path: Path) -> None:
+    async with over(tmp_path) as pipeline:
+        (tmp_path / "in").rmdir()
+        with pytest.raises(BackendError, match="No such file or directory"):
+            await pipeline.gather_ready_jobs(pipeline.tasks["task"])
+
+
+def test_an_input_need_not_be_writable(tmp_path: Path, as_ordinary_user: AsOrdinaryUser) -> None:
+    async def run() -> int:
+        pipeline = over(tmp_path)
+        async with pipeline:
+            code = (await pipeline.run()).exit_code
+        with pytest.raises(PermissionError):  # nobody has said that it is only read
+            await pipeline.tasks["task"].links["input"].repo.validate()
+        return code
+
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "in" / "a").touch()
+    (tmp_path / "in").chmod(0o500)
+    assert as_ordinary_user(lambda: asyncio.run(run())) == 0
+    for name, mode, what in (("in", 0o300, "read"), ("out", 0o500, "write")):
+        (tmp_path / name).chmod(mode)
+        with pytest.raises(PermissionError, match=f"Permission to {what} denied") as raised:
+            as_ordinary_user(lambda: asyncio.run(run()))
+        assert any(note.startswith(f"task.{name}put: ") for note in raised.value.__notes__)
+        (tmp_path / name).chmod(0o700)
+
+
+def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+
+    async def run() -> None:
+        async with over(tmp_path) as pipeline:
+            await pipeline.run()
+
+    with pytest.raises(BackendError, match=r"(?s)the store .*/store of pipeline 'tested' cannot be used.*fix: "):
+        asyncio.run(run())
 
 
 async def test_the_database_of_records_is_closed_with_the_pipeline(tmp_path: Path) -> None:

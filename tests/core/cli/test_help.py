@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pdt import Pipeline
 from pdt.cli.spec import Command
 from pdt.cli.table import COMMANDS
+from pdt.cli.mistakes import find_mistake, misplaced
+from pdt.cli.quick import command_index
 from tests.core.cli.support import call, run_pdt
+from tests.core.cli.test_quick import by_typer, command_lines
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--debug", "--help"]])
@@ -55,12 +60,24 @@ def test_each_command_explains_itself(command: Command, pipeline: Pipeline, caps
     [
         ("statu", "there is no command 'statu'", "did you mean status?"),
         ("qqq", "there is no command 'qqq'", "see script.py --help"),
-        ("--bogus", "No such option: --bogus", "see script.py --help"),
-        ("run --fail-fat", "No such option: --fail-fat", "see script.py run --help"),
-        ("cat count.input", "Missing argument 'JOB'", "see script.py cat --help"),
-        ("status -o toml", "Invalid value for '-o' / '--output'", "see script.py status --help"),
-        ("status extra", "Got unexpected extra argument", "see script.py status --help"),
-        ("run --timeout -1", "Invalid value for '--timeout'", "see script.py run --help"),
+        ("--bogus", "script.py has no option --bogus", "its options are: --debug"),
+        ("--debug", "no command was given", "see script.py --help"),
+        ("run --fail-fat", "script.py run has no option --fail-fat", "did you mean --fail-fast?"),
+        ("run -z", "script.py run has no option -z", "its options are: --forever, "),
+        ("cat count.input", "script.py cat needs JOB...", "write: script.py cat TASK.LINK JOB..."),
+        ("status -o toml", "-o takes one of table, json, jsonl, yaml, name, not 'toml'", "for example: -o table"),
+        ("status -aojs", "-o takes one of table, json, jsonl, yaml, name, not 'js'", "for example: -o table"),
+        ("status extra", "script.py status does not take 'extra'", "write: script.py status"),
+        ("inject a.b c d -- -e", "script.py inject does not take '-e'", "write: script.py inject TASK.LINK [JOB] [FILE]"),
+        ("run --timeout -1", "--timeout takes a number of at least 0, not '-1'", "for example: --timeout 2.5"),
+        ("run --timeout abc", "--timeout takes a number of at least 0, not 'abc'", "for example: --timeout 2.5"),
+        ("run --timeout", "--timeout needs a number of at least 0", "for example: --timeout 2.5"),
+        ("status -n=x", "-n takes a number of at least 0.1, not 'x'", "for example: -n 2.5"),
+        ("plan --limit 1.5", "--limit takes a whole number of at least 0, not '1.5'", "for example: --limit 10"),
+        ("run --progress=3", "--progress takes no value, and '3' was given", "write --progress alone"),
+        ("completion tcsh", "script.py completion takes one of bash, zsh, fish, not 'tcsh'", "write: script.py compl"),
+        ("-o json status -a", "-o is an option of status, and stands before it", "write it after status: script.py "),
+        ("--output=json plan", "--output is an option of plan, and stands before it", "write it after plan: script.py "),
     ],
 )
 def test_mistakes_are_explained(
@@ -71,3 +88,19 @@ def test_mistakes_are_explained(
     assert captured.out == ""
     assert captured.err.startswith(f"error: {message}")
     assert f"fix: {fix}" in captured.err
+
+
+def test_what_is_said_to_write_instead_works(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(pipeline, "--debug", "-o", "json", "status", "-a") == 2
+    command = capsys.readouterr().err.partition("script.py ")[2].split()
+    assert command == ["--debug", "status", "-a", "-o", "json"]
+    assert call(pipeline, *command) == 0
+
+
+@given(words=command_lines(), with_file=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_typers_own_words_are_never_shown(words: list[str], with_file: bool) -> None:
+    if by_typer(words, with_file=with_file) is None and not {"-h", "--help", "--version"} & set(words):
+        name = words[command_index(words, with_file=with_file) or 0]
+        wrong = misplaced(words, "pdt", with_file=with_file)
+        assert name not in COMMANDS or wrong or find_mistake(words, name, "pdt", with_file=with_file)

@@ -67,6 +67,7 @@ def test_every_command_refuses_it_and_touches_nothing(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "is not a valid job id: " in captured.err
+    assert "\nfix: use 1 to 63 of these: letters, digits and '-._'; at both ends: letters and digits\n" in captured.err
     assert sorted(tmp_path.rglob("*.txt")) == before
 
 

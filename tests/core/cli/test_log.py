@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import pdt
 from pdt.cli.log import MOST_ALIKE, StderrHandler
 
 Handled = Callable[..., StderrHandler]
@@ -62,6 +63,27 @@ def test_a_flood_is_cut_short(logger: logging.Logger, handled: Handled, capsys: 
     assert lines.count("warning: the same") == 1
     assert len([line for line in lines if line.startswith("warning: job")]) == MOST_ALIKE
     assert lines[-1] == "  (more of this sort are not shown; --debug shows them)"
+
+
+def test_a_key_that_several_repositories_skip_is_told_of_once(
+    handled: Handled, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.getLogger("pdt.repository").addHandler(handler := handled())
+    try:
+        for name in ("first", "second"):
+            pdt.SqliteMetadataRepository("records.sqlite", name).report_skipped(["b c", "a b"])
+    finally:
+        logging.getLogger("pdt.repository").removeHandler(handler)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" in ")[0] for line in lines] == ["warning: Skipping 'a b'", "warning: Skipping 'b c'"]
+
+
+def test_an_error_has_its_fix_on_a_line_of_its_own(
+    logger: logging.Logger, handled: Handled, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handled()
+    logger.error("%s", pdt.BackendError("it is down", fix="start it"))
+    assert capsys.readouterr().err == "error: it is down\nfix: start it\n"
 
 
 def test_some_messages_can_be_held_back(

@@ -25,6 +25,7 @@ def test_an_underscore_may_stand_for_a_dash(pipeline: Pipeline) -> None:
         ("zzz", "there is no task 'zzz'", "the tasks are: count, make-report"),
         ("zzz.input", "there is no task 'zzz'", "the tasks are: count, make-report"),
         ("count.inptu", "task 'count' has no link 'inptu'", "did you mean count.input?"),
+        ("count.nope", "task 'count' has no link 'nope'", "its links are: count.done, count.input, count.counts"),
         ("count.zz.zz", "task 'count' has no link 'zz.zz'", "its links are: count.done, count.input, count.counts"),
         ("", "there is no task ''", "the tasks are: count, make-report"),
     ],

@@ -18,6 +18,7 @@ from pdt import (
     Repository,
 )
 from pdt.cli.commands.graph import graph
+from pdt.cli.oserrors import NO_DIRECTORY, PERMISSION
 from pdt.cli.outcome import Aborted, guard
 from pdt.cli.output import OutputClosedError
 from tests.core.cli.support import call
@@ -38,11 +39,6 @@ def outcome(error: BaseException, *, debug: bool = False) -> int:
         (NotFoundError("no a\nb"), 3, "error: no a\n  b\n"),
         (BackendError("down"), 5, "error: down\n"),
         (HeldError("held"), 6, "error: held\n"),
-        (
-            PermissionError(13, "Permission denied", "/x"),
-            5,
-            "error: PermissionError: [Errno 13] Permission denied: '/x'\n",
-        ),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (Aborted(), 1, "nothing was changed\n"),
         (OutputClosedError(), 0, ""),
@@ -55,6 +51,13 @@ def test_errors_are_a_few_lines(
 ) -> None:
     assert outcome(error) == status
     assert capsys.readouterr() == ("", text)
+
+
+def test_an_error_of_the_system_says_where_it_came_from_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(PermissionError(13, "Permission denied", "/x")) == 5
+    text = capsys.readouterr().err
+    assert text.startswith(f"error: {__file__}:")
+    assert text.endswith(": PermissionError: [Errno 13] Permission denied: '/x'\nfix: " + PERMISSION + "\n")
 
 
 def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,9 +91,19 @@ def one_task(repo: Repository) -> Pipeline:
 def test_a_directory_that_cannot_be_used_is_a_backends_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "file").touch()
-    assert call(one_task(FileRepository(tmp_path / "file")), "status") == 5
-    assert capsys.readouterr().err.startswith("error: FileExistsError: ")
+    file = tmp_path / "file"
+    file.touch()
+    pipeline = one_task(FileRepository(file))
+    assert call(pipeline, "run") == 5
+    assert capsys.readouterr().err == (
+        f"error: opening the pipeline (t.input: FileRepository('{file}')) failed: Not a directory: {file}\n"
+        f"fix: {NO_DIRECTORY}\n"
+    )
+    assert call(pipeline, "status") == 5
+    captured = capsys.readouterr()
+    assert captured.out == "t\nt.input ?\nt.done 0\n\n"
+    assert captured.err.startswith(f"error: t.input: FileRepository('{file}') could not be listed: ")
+    assert captured.err.endswith(f"\nfix: {NO_DIRECTORY}\n")
 
 
 class Unusable(InProcessMetadataRepository):
@@ -102,7 +115,8 @@ class Unusable(InProcessMetadataRepository):
 def test_a_pipeline_that_cannot_be_opened(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(one_task(Unusable()), command) == 2
     assert capsys.readouterr().err == (
-        "error: the pipeline cannot be opened: RuntimeError: no licence\nfix: --debug shows the traceback\n"
+        "error: the pipeline cannot be opened (t.input: Unusable(0 jobs)): RuntimeError: no licence\n"
+        "fix: --debug shows the traceback\n"
     )
 
 

@@ -21,6 +21,8 @@ HEAVY = (
     "pluggy",
     "importlib.metadata",
     "difflib",
+    "socket",
+    "hashlib",
 )
 PROBE = """
 import sys

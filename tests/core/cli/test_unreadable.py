@@ -21,7 +21,8 @@ def test_a_run_over_an_unreadable_directory_fails(
     monkeypatch.setattr("pdt.engine.look.FIRST_DELAY", 0.01)
     (tmp_path / "in").mkdir()
     task = pdt.InProcessSyncTask("task", pdt.SqliteMetadataRepository(tmp_path / "r.sqlite", "done"), func=nothing)
-    task.link("source", pdt.FileRepository(tmp_path / "in"), is_input=True)
+    # A directory that is written to, too, is not looked into when the pipeline is opened.
+    task.link("source", pdt.FileRepository(tmp_path / "in"), is_input=True, is_output=True)
     pipeline = pdt.Pipeline([task], store=tmp_path / "store")
     (tmp_path / "in").chmod(0o300)
     try:

@@ -129,7 +129,7 @@ async def test_what_is_broken_says_where(tmp_path: Path, text: str | bytes, reas
     with pytest.raises(pdt.CorruptRecordError) as caught:
         await repo.info("a")
     assert reason in str(caught.value)
-    assert str(caught.value).startswith(f"record 'a' in {repo!r} is corrupt: ")
+    assert str(caught.value).startswith(f"record 'a' in {repo!r}, file {tmp_path / 'a.yaml'}, is corrupt: ")
     assert caught.value.message.count("\n") == 0
     items = await repo.items()
     assert items["good"] == {"x": 1}

@@ -90,6 +90,24 @@ def kills(job):
     time.sleep(0.01)
 
 
+def dies_once(job):
+    mark = os.path.join(FOLDER, job + ".died")
+    if job.startswith("bad") and not os.path.exists(mark):
+        open(mark, "x").close()
+        os._exit(1)
+
+
+def waits(job):
+    open(os.path.join(FOLDER, job + ".begun"), "x").close()
+    while not os.path.exists(os.path.join(FOLDER, "go")):
+        time.sleep(0.01)
+
+
+def looks_around(job):
+    with open(os.path.join(FOLDER, job + ".seen"), "x") as file:
+        file.write(f"{{os.getpid()}} {{len(os.listdir('/proc/self/fd'))}} {{os.getcwd()}}")
+
+
 def counts(job):
     with open(os.path.join(FOLDER, "counts"), "a") as file:
         file.write(job + "\\n")

@@ -397,14 +397,15 @@ async def test_one_update_after_another_works_a_pipeline_off(threads: ThreadPool
     """As users of the reference drive it."""
     first = pdt.ExecutorTask("first", threads, memory(), func=lambda job: time.sleep(0.01))
     first.link("input", memory("a", "b"), is_input=True)
-    second = pdt.ExecutorTask("second", threads, memory(), func=lambda job: None)
+    done = memory()
+    second = pdt.ExecutorTask("second", threads, done, func=lambda job: None)
     second.plug(first)
     second.link("input", first.links["input"].repo, is_input=True)
     async with pipeline_of(first, second) as pipeline, asyncio.timeout(20):
         assert await pipeline.update()
         while await pipeline.update():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert set(second.done.data) == {"a", "b"}  # type: ignore[attr-defined]
+    assert set(done.data) == {"a", "b"}
 
 
 @pytest.mark.parametrize("job", ["../x", "", "a\n"])

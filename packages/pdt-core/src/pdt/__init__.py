@@ -9,16 +9,19 @@ __version__ = "0.1.0"
 
 #: Where each public name lives.
 _HOMES = {
+    "pdt.attempts": "Retry",
     "pdt.engine.report": "Report",
     "pdt.engine.verdict": "Lookup Verdict VerdictKind",
     "pdt.errors": "BackendError ConfigurationError CorruptRecordError HeldError InvalidJobIdError NotFoundError "
-    "PdtError PipelineNotOpenError PluginError SessionNotOpenError TaskConfigurationError UnknownBackendError",
+    "PdtError PipelineNotOpenError PluginError SessionNotOpenError TaskConfigurationError UnknownBackendError "
+    "UnlaunchableError",
     "pdt.ledger": "FileLedger Ledger MemoryLedger SqliteLedger",
     "pdt.link": "Link",
     "pdt.main": "cat_data delete_data inject_data launch list_data print_status print_trace run shell update",
     "pdt.pipeline": "Pipeline",
     "pdt.plugins.registry": "backend",
     "pdt.plugins.spec": "BackendSpec CommandSpec",
+    "pdt.proc_manager": "AbstractProcessManager LocalLinuxManager",
     "pdt.repository": "AggregateAndRepository AggregateOrRepository BlobRepository BlockingRepository Child Combinator "
     "DirectoryRepository ExecutorLiveRepo FileRepository FileRepositoryBase GroupRepository InProcessBlobRepository "
     "InProcessBlobStream InProcessMetadataRepository MapRepository MetadataRepository Opening RelatedItemRepository "
@@ -27,15 +30,16 @@ _HOMES = {
     "pdt.session": "Session",
     "pdt.store": "Store",
     "pdt.streams": "AReadStream AReadText AWriteStream AWriteText async_copyfile async_copyfile_str roundrobin",
-    "pdt.task": "ExecutorTask FunctionTask FunctionTaskProtocol InProcessSyncTask Task",
+    "pdt.task": "ExecutorTask FunctionTask FunctionTaskProtocol InProcessSyncTask ProcessTask STDOUT Task TrackedTask",
 }
 #: Modules that the reference has, which `import pdt` alone has to show as well.
-_MODULES = frozenset({"main", "pipeline", "repository", "resource_manager", "session", "task", "utils"})
+_MODULES = frozenset({"main", "pipeline", "proc_manager", "repository", "resource_manager", "session", "task", "utils"})
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 # Type checkers take this for typing.TYPE_CHECKING, whose import would cost more than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pdt.attempts import Retry as Retry
     from pdt.engine.report import Report as Report
     from pdt.engine.verdict import Lookup as Lookup
     from pdt.engine.verdict import Verdict as Verdict
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from pdt.plugins.registry import backend as backend
     from pdt.plugins.spec import BackendSpec as BackendSpec
     from pdt.plugins.spec import CommandSpec as CommandSpec
+    from pdt.proc_manager import AbstractProcessManager as AbstractProcessManager
+    from pdt.proc_manager import LocalLinuxManager as LocalLinuxManager
     from pdt.repository import *
     from pdt.resource_manager import *
     from pdt.session import *
@@ -66,7 +72,7 @@ def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is not None:
         value = getattr(importlib.import_module(home), name)
-    elif name in ("config", "testing", "template", "proc_manager"):
+    elif name in ("config", "testing", "template"):
         raise AttributeError(f"module 'pdt' has no attribute {name!r}")
     else:
         from pdt.plugins.known import resolve

@@ -112,10 +112,20 @@ class Database:
 
     def change_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute one statement for each of `rows`, all in one transaction."""
+        with self._transaction() as connection:
+            connection.executemany(statement, rows)
+
+    def change_each(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> list[int]:
+        """Execute one statement for each of `rows`, all in one transaction, and return the numbers of changed rows."""
+        with self._transaction() as connection:
+            return [connection.execute(statement, row).rowcount for row in rows]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._use() as connection:
             _patiently(connection.execute, "BEGIN IMMEDIATE")
             try:
-                connection.executemany(statement, rows)
+                yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise

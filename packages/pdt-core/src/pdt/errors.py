@@ -17,6 +17,7 @@ __all__ = [
     "SessionNotOpenError",
     "TaskConfigurationError",
     "UnknownBackendError",
+    "UnlaunchableError",
 ]
 
 
@@ -76,13 +77,15 @@ class CorruptRecordError(PdtError, ValueError):
     :param store: the repository that holds it, as a person would name it.
     :param job: its key.
     :param reason: what is wrong with it.
+    :param file: Optional: the file that holds nothing else.
     """
 
     exit_code = 5
 
-    def __init__(self, store: str, job: str, reason: str) -> None:
+    def __init__(self, store: str, job: str, reason: str, *, file: str | None = None) -> None:
+        where = f", file {file}," if file else ""
         super().__init__(
-            f"record {job!r} in {store} is corrupt: {reason}",
+            f"record {job!r} in {store}{where} is corrupt: {reason}",
             fix=f"repair record {job!r}, or remove it and write it anew; what needs it is tried again in the next run",
         )
         self.store = store
@@ -101,15 +104,16 @@ class InvalidJobIdError(PdtError, KeyError, ValueError):
 
     :param job: the offending text.
     :param reason: which rule it breaks.
+    :param fix: what a job id has to be.
     """
 
     exit_code = 2
 
-    def __init__(self, job: object, reason: str) -> None:
+    def __init__(self, job: object, reason: str, *, fix: str | None = None) -> None:
         shown = ascii(job)
         if len(shown) > 80:
             shown = f"{shown[:77]}..."
-        super().__init__(f"{shown} is not a valid job id: {reason}")
+        super().__init__(f"{shown} is not a valid job id: {reason}", fix=fix)
         self.job = job
 
 
@@ -129,3 +133,9 @@ class PluginError(PdtError):
 
 class UnknownBackendError(PluginError, LookupError):
     """No installed plugin provides the kind and name that were asked for."""
+
+    exit_code = 3
+
+
+class UnlaunchableError(PdtError):
+    """A job can never be started as it is: trying again is of no use."""

@@ -62,7 +62,15 @@ class JobIdRule:
         """
         if isinstance(job, str) and self._fullmatch(job):
             return job
-        raise InvalidJobIdError(job, self.reason(job))
+        raise self.error(job)
+
+    def error(self, job: object) -> InvalidJobIdError:
+        """Return the error that says which rule `job` breaks, and what a job id has to be."""
+        return InvalidJobIdError(
+            job,
+            self.reason(job),
+            fix=f"use 1 to {MAX_LENGTH} of these: {_named(self.charset)}; at both ends: {_named(self.charset_start_end)}",
+        )
 
     def reason(self, job: object) -> str:
         """Say which rule `job` breaks."""
@@ -75,7 +83,7 @@ class JobIdRule:
         strange = next((c for c in job if c not in self.charset), None)
         if strange is not None:
             return f"it contains {strange!a}; allowed are {_named(self.charset)}"
-        return f"it must begin and end with one of these: {_named(self.charset_start_end)}"
+        return f"it may begin and end only with {_named(self.charset_start_end)}"
 
 
 def _named(characters: str) -> str:

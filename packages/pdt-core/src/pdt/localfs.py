@@ -7,16 +7,17 @@ more than the disk. What is large, or lies on a network file system, goes throug
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable
-from errno import EEXIST, EINVAL, EISDIR, ENOENT, ENOSYS, ENOTSUP, ENXIO, EOPNOTSUPP, EPERM
+from errno import EEXIST, EINVAL, EISDIR, ENOENT, ENOSYS, ENOTEMPTY, ENOTSUP, ENXIO, EOPNOTSUPP, EPERM
 from functools import lru_cache
 from threading import Thread
 from types import MethodType
 from typing import Any, TypeVar
 
-from .errors import BackendError
+from .errors import BackendError, UnlaunchableError
 from .mounts import is_local
 
 __all__ = ["TEMPORARY_PREFIX", "is_local", "sweep_temporaries"]
@@ -383,3 +384,79 @@ def sync_path(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_private(path: str) -> None:
+    """Make a directory, and those above it, that nobody else may look into.
+
+    :raises BackendError: if it is another user's, open to others, or a link.
+    """
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise BackendError(
+            f"cannot make the directory {path}: {error.strerror}", fix="give a directory that you may write to"
+        ) from error
+    state = os.lstat(path)
+    wrong = None
+    if not stat.S_ISDIR(state.st_mode):
+        wrong = "is a link or a file, not a directory"
+    elif state.st_uid != os.geteuid():
+        wrong = f"belongs to user {state.st_uid}"
+    elif state.st_mode & 0o077:
+        wrong = f"is open to others (mode {stat.S_IMODE(state.st_mode):04o})"
+    if wrong is not None:
+        raise BackendError(
+            f"the directory {path} {wrong}", fix="remove it, make it private (chmod 700), or give another"
+        )
+
+
+def check_directory(path: str) -> None:
+    """Check that a directory is one.
+
+    :raises UnlaunchableError: if it is not.
+    """
+    if not os.path.isdir(path):
+        raise UnlaunchableError(f"the working directory {path!r} does not exist", fix="make it, or give another")
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Write a new file that only its owner may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def move_into_place(staged: str, target: str) -> None:
+    """Give a staged file or directory its name, in place of what has it; nothing happens if it was moved before.
+
+    :raises OSError: if it cannot be.
+    """
+    try:
+        os.rename(staged, target)
+    except FileNotFoundError:
+        if os.path.lexists(staged):
+            raise
+    except OSError as error:
+        if error.errno not in (ENOTEMPTY, EEXIST) or not os.path.isdir(staged):
+            raise
+        # A directory that is not empty makes room first; until the next step, neither is there.
+        old = f"{staged}.old"
+        os.rename(target, old)
+        os.rename(staged, target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(path: str) -> None:
+    """Remove a file or a directory with all that is in it; nothing happens if it is not there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # it was published, or never made
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(path, ignore_errors=True)

@@ -8,17 +8,20 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .errors import ConfigurationError, NotFoundError, PipelineNotOpenError
+from .attempts.book import AttemptBook
+from .errors import BackendError, ConfigurationError, NotFoundError, PipelineNotOpenError
 from .plugins.hooks import Hooks, current_hooks
 from .repository.base import Repository
-from .repository.filesystem import FileRepositoryBase
 from .session import Session
 from .store import ControllerLock, Store
 from .task.base import Task
+from .task.tracked import TrackedTask
+from .validation import check_records, missing_inputs, validate_repositories, with_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from .engine.runner import Runner
     from .engine.snapshot import Remembered
     from .engine.verdict import Verdict
+    from .ledger import Ledger
     from .resource_manager import ResourceManager
 
 __all__ = ["Pipeline"]
@@ -85,6 +89,9 @@ class Pipeline:
         self._stack: AsyncExitStack | None = None
         self._lock: ControllerLock | None = None
         self._missing_inputs: list[str] = []
+        #: The tasks whose attempts are kept in the ledger.
+        self._booked: set[Task] = set()
+        self._only_looks = False
         self.hooks: Hooks = Hooks()
         #: What was listed since it was opened, of repositories that can tell whether they have changed.
         self.listings: Remembered = {}
@@ -103,18 +110,12 @@ class Pipeline:
     @property
     def repositories(self) -> list[Repository]:
         """Every repository that a task is linked to, and those that they are made of, each once."""
-        waiting: list[Repository] = []
+        linked: list[Repository] = []
         for task in self._tasks.values():
-            waiting += [link.repo for link in task.links.values()]
+            linked += [link.repo for link in task.links.values()]
             if task.has_ready_override:
-                waiting.append(task.ready)
-        found: dict[Repository, None] = {}
-        while waiting:
-            repo = waiting.pop(0)
-            if repo not in found:
-                found[repo] = None
-                waiting += repo.parts
-        return list(found)
+                linked.append(task.ready)
+        return with_parts(linked)
 
     def settings(self, synchronous: bool = False, metadata: bool = True) -> None:
         """Set how this run goes.
@@ -133,9 +134,10 @@ class Pipeline:
         """Whether the pipeline is open."""
         return self._stack is not None
 
-    async def open(self) -> None:
+    async def open(self, *, only_look: bool = False) -> None:
         """Open the session, and validate every task and repository; if anything fails, all is closed again.
 
+        :param only_look: whether nothing is made or started: a directory or file that is missing counts as empty.
         :raises ConfigurationError: if the pipeline is open already, or something in it is misconfigured.
         """
         if self.is_open:
@@ -145,31 +147,28 @@ class Pipeline:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.session)
             stack.callback(self._release)
+            stack.push_async_callback(self._suspend)
+            self._only_looks = only_look
+            check_records(self._tasks.values())
             for task in self._tasks.values():
                 await task.validate()
                 if not task.disabled:
                     task.ready  # noqa: B018  raises if nothing is required, or nothing inhibits
-            self._missing_inputs = self._find_missing_inputs()
-            for repo in self.repositories:
-                await repo.validate()
+            self._missing_inputs = missing_inputs(self._tasks.values())
+            await validate_repositories(self._tasks.values(), self.repositories, only_look=only_look)
             await self.hooks.notify("pdt_pipeline_opened", pipeline=self)
             stack.push_async_callback(self.hooks.notify, "pdt_pipeline_closed", pipeline=self)
             self._stack = stack.pop_all()
 
-    def _find_missing_inputs(self) -> list[str]:
-        """Name the input directories that are about to be made: a name may be mistyped."""
-        local = [
-            (f"{task.name}.{name}", link, link.repo.basedir)
-            for task in self._tasks.values()
-            for name, link in task.links.items()
-            if isinstance(link.repo, FileRepositoryBase)
-        ]
-        written = {directory for _, link, directory in local if link.is_output or link.is_status}
-        return [
-            f"{name}: directory {directory}"
-            for name, link, directory in local
-            if link.is_input and directory not in written and not directory.exists()
-        ]
+    async def _suspend(self) -> None:
+        """Let go of what runs on without this controller."""
+        for task in self._tasks.values():
+            if isinstance(task, TrackedTask):
+                try:
+                    await task.suspend()
+                    await task.release()
+                except Exception as error:  # its processes run on, and the next controller finds them
+                    logger.warning("task %s could not be closed: %s", task.name, error, exc_info=error)
 
     async def close(self) -> None:
         """Close the session; a closed pipeline stays closed, and can be opened again."""
@@ -181,10 +180,15 @@ class Pipeline:
         """Forget the run, and give the controller's lock back."""
         lock, self._lock, self._runner = self._lock, None, None
         self.listings.clear()
+        self._booked.clear()
+        ledger = self.__dict__.pop("ledger", None)
+        if ledger is not None:
+            ledger.close()
         if lock is not None:
             lock.release()
         for repo in self.repositories:
             repo.release()
+            repo.expect("write")
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -207,16 +211,46 @@ class Pipeline:
         A pipeline whose repositories live in this process only needs no lock.
 
         :raises HeldError: if another controller works on it.
+        :raises ConfigurationError: if it was opened only to look.
         """
         self._require_open()
+        if self._only_looks:
+            raise ConfigurationError(
+                f"pipeline {self.name!r} was opened only to look", fix="open it without only_look=True to run it"
+            )
         missing, self._missing_inputs = self._missing_inputs, []
         for what in missing:
             logger.warning("%s did not exist; it is made, empty", what)
         if self._lock is None and any(repo.shared for repo in self.repositories):
-            self.store.claim_host()
-            lock = ControllerLock(self.store.lock_path(self.name))
-            lock.acquire()
+            try:
+                self.store.claim_host()
+                lock = ControllerLock(self.store.lock_path(self.name))
+                lock.acquire()
+            except OSError as error:
+                raise BackendError(
+                    f"the store {self.store.path} of pipeline {self.name!r} cannot be used: {error.strerror or error}",
+                    fix="make it a directory that you may write to, or pass another as store=...",
+                ) from error
             self._lock = lock
+        self._give_books()
+
+    def _give_books(self) -> None:
+        """Let tasks keep their attempts where the next controller finds them."""
+        for task in self._tasks.values():
+            if not isinstance(task, TrackedTask) or task in self._booked:
+                continue
+            self._booked.add(task)
+            if task.keeps_attempts:
+                task.book = AttemptBook(self.ledger, task.name)
+            if self._lock is not None:
+                task.lock_file = os.fspath(self._lock.path.with_suffix(".workers"))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What controllers of this pipeline agree on; in memory where nothing else of it outlives the process."""
+        from .ledger import MemoryLedger
+
+        return self.store.ledger() if any(repo.shared for repo in self.repositories) else MemoryLedger()
 
     # Running.
 
@@ -280,7 +314,6 @@ class Pipeline:
         :raises BackendError: if what it depends on cannot be listed.
         """
         from .engine.look import look_once
-        from .errors import BackendError
 
         self._require_open()
         view = await look_once({task.name: task})

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import socket
 import time
 from errno import EACCES, EAGAIN
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import localfs
 from .errors import BackendError, HeldError
 
-__all__ = ["ControllerLock", "Store"]
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+__all__ = ["ControllerLock", "Store", "local_state"]
 
 #: The locked files, and the processes that locked them: the system's locks do not keep a process from itself.
 _held: dict[tuple[int, int], int] = {}
@@ -42,12 +43,20 @@ class Store:
         """Return the file whose lock makes a controller the only one of pipeline `name`; always on a local disk."""
         if localfs.is_local(self.path) and _can_lock(self.make()):
             return self.path / f"{name}.lock"
-        from platformdirs import user_state_path
+        return local_state("locks") / f"{localfs.boot_id()[:8]}-{self._digest()}-{name}.lock"
 
-        digest = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
-        directory = user_state_path("pdt") / "locks"
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return directory / f"{localfs.boot_id()[:8]}-{digest}-{name}.lock"
+    def _digest(self) -> str:
+        import hashlib
+
+        return hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
+
+    def ledger(self) -> Ledger:
+        """Return the ledger of attempts and claims; on a local disk always, and not synced: no attempt outlives a boot."""
+        from .ledger import SqliteLedger
+
+        local = localfs.is_local(self.path)
+        directory = self.make() if local else local_state("ledgers")
+        return SqliteLedger(directory / ("attempts.sqlite" if local else f"{self._digest()}.sqlite"), durable=False)
 
     def claim_host(self) -> None:
         """Make this machine the one whose controllers use the store, where it lies on a network file system.
@@ -56,7 +65,7 @@ class Store:
         """
         if localfs.is_local(self.path):
             return
-        mine = {"host": socket.gethostname(), "machine": _machine_id()}
+        mine = {"host": _host(), "machine": _machine_id()}
         owner = self.make() / "host.json"
         localfs.insert_bytes(os.fspath(owner), json.dumps(mine).encode())
         fix = f"run pdt there, or remove {owner} once no controller runs there any more"
@@ -74,11 +83,40 @@ class Store:
         return f"Store({os.fspath(self.path)!r})"
 
 
+def local_state(name: str) -> Path:
+    """Return a directory of this user's on a disk of this machine, for locks and journals; made if it is missing.
+
+    :raises BackendError: if there is none.
+    """
+    from platformdirs import user_state_path
+
+    places = [user_state_path("pdt"), Path(f"/var/tmp/pdt-{os.geteuid()}")]  # noqa: S108  what is made there is checked to be ours
+    for place in places:
+        directory = place / name
+        if localfs.is_local(_existing(place)):
+            localfs.make_private(os.fspath(directory))
+            if _can_lock(directory):
+                return directory
+    raise BackendError(
+        f"neither {places[0]} nor {places[1]} lies on a local disk with working locks",
+        fix="set XDG_STATE_HOME to a directory on one",
+    )
+
+
+def _existing(path: Path) -> str:
+    """Return the nearest directory that exists."""
+    return os.fspath(next(part for part in (path, *path.parents) if part.exists()))
+
+
+def _host() -> str:
+    return os.uname().nodename
+
+
 def _machine_id() -> str:
     try:
-        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+        return Path("/etc/machine-id").read_text().strip() or _host()
     except OSError:
-        return socket.gethostname()
+        return _host()
 
 
 def _can_lock(directory: Path) -> bool:
@@ -128,7 +166,7 @@ class ControllerLock:
             if error.errno in (EACCES, EAGAIN):
                 raise self._held_by(holder) from None
             raise BackendError(f"cannot lock {self.path}: {error}", fix="put the store on a local disk") from error
-        state: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+        state: dict[str, Any] = {"pid": os.getpid(), "host": _host(), "since": time.time()}
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(state).encode(), 0)

@@ -73,6 +73,18 @@ def test_yaml_files_keep_their_comments(memory: Pipeline, tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out) == {"n": 1}
 
 
+def test_yaml_files_are_documents_of_one_stream(
+    memory: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "records").mkdir()
+    for job, text in {"a": "n: 1", "b": "---\nn: 2\n", "c": "%YAML 1.1\n---\nn: 3\n", "d": "", "e": "# why\nn: 4\n"}.items():
+        (tmp_path / "records" / f"{job}.yaml").write_text(text)
+    assert call(memory, "cat", "t.file", "*") == 0
+    printed = capsys.readouterr().out
+    assert list(yaml.safe_load_all(printed)) == [{"n": 1}, {"n": 2}, {"n": 3}, None, {"n": 4}]
+    assert printed.endswith("---\n# why\nn: 4\n")
+
+
 def test_formats(memory: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(memory, "cat", "t.record", "a", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out) == {"n": 1, "at": MOMENT.isoformat()}
@@ -105,10 +117,15 @@ def test_mistakes_print_no_data(
     assert captured.err.startswith(text)
 
 
-def test_a_broken_record_is_named(memory: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("options", [[], ["-o", "json"]])
+def test_a_broken_record_is_named(
+    memory: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "x.yaml").write_text("n: [1\n")
-    assert call(memory, "cat", "t.file", "x", "-o", "json") == 5
+    assert call(memory, "cat", "t.file", "x", *options) == 5
     captured = capsys.readouterr()
+    assert captured.out == ""
     assert captured.err.startswith("error: record 'x' in YamlMetadataFileRepository(")
+    assert f", file {tmp_path / 'records' / 'x.yaml'}, is corrupt: " in captured.err
     assert "fix: repair record 'x'" in captured.err

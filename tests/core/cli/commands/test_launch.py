@@ -12,6 +12,7 @@ import pytest
 from pdt import (
     ExecutorTask,
     FileRepository,
+    GroupRepository,
     InProcessMetadataRepository,
     InProcessSyncTask,
     Pipeline,
@@ -57,6 +58,28 @@ def test_a_job_that_is_not_ready_needs_force(pipeline: Pipeline, capsys: pytest.
     assert keys(pipeline, "count.done") == {"a", "b"}
 
 
+def test_a_job_that_is_nowhere_is_not_found(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    (pipeline.tasks["make-report"].links["done"].repo).data["elsewhere"] = {}  # type: ignore[attr-defined]
+    assert call(pipeline, "launch", "count", "dd") == 3
+    assert capsys.readouterr().err == "error: there is no job 'dd' in this pipeline\nfix: did you mean d?\n"
+    assert call(pipeline, "launch", "count", "elsewhere") == 1
+    assert capsys.readouterr().err.startswith("elsewhere: Task is not ready to launch")
+    assert call(pipeline, "launch", "count", "a", "nope", "elsewhere") == 3
+    error, fix, warning, _ = capsys.readouterr().err.splitlines()
+    assert error == "error: there is no job 'nope' in this pipeline"
+    assert fix == "fix: there are a, b, d"
+    assert warning.startswith("elsewhere: Task is not ready to launch")
+    assert keys(pipeline, "count.done") == set()
+
+
+def test_a_group_that_lacks_a_member_is_no_unknown_job(capsys: pytest.CaptureFixture[str]) -> None:
+    names = InProcessMetadataRepository({"m1": "g", "m2": "g"})
+    task = InProcessSyncTask("fan-in", InProcessMetadataRepository(), func=lambda job: None)
+    task.link("groups", GroupRepository(InProcessMetadataRepository({"m1": {}}), names), is_input=True)
+    assert call(Pipeline([task], name="p"), "launch", "fan-in", "g") == 1
+    assert capsys.readouterr().err.startswith("g: Task is not ready to launch")
+
+
 def test_without_metadata_nothing_is_recorded(pipeline: Pipeline) -> None:
     assert call(pipeline, "launch", "count", "a", "--no-meta") == 0
     assert keys(pipeline, "count.counts") == {"a"}
@@ -94,17 +117,26 @@ def test_another_controller_keeps_it_from_launching(
     assert capsys.readouterr().err.startswith("error: another controller works on this pipeline: ")
 
 
-def test_a_record_that_blocks_its_job_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["launch t x", "update", "run"])
+def test_a_record_that_blocks_its_job_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     task = InProcessSyncTask("t", InProcessMetadataRepository())
-    task.link("input", YamlMetadataFileRepository(tmp_path), is_input=True)
+    task.link("input", YamlMetadataFileRepository(tmp_path / "in"), is_input=True)
 
     @task
     async def body(job: str, input: YamlMetadataFileRepository) -> None:
         await input.info(job)
 
-    (tmp_path / "x.yaml").write_text("[")
-    assert call(Pipeline([task], name="p", store=tmp_path / "store"), "launch", "t", "x") == 5
-    assert capsys.readouterr().err.startswith("error: t x: record 'x' in YamlMetadataFileRepository(")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.yaml").write_text("[")
+    (tmp_path / "in" / "y.yaml").write_text("{}")
+    pipeline = Pipeline([task], name="p", store=tmp_path / "store")
+    assert call(pipeline, *command.split()) == (5 if command.startswith("launch") else 1)
+    error, fix, *rest = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: t x: record 'x' in {task.links['input'].repo!r}, file {tmp_path}/in/x.yaml, is corrupt: ")
+    assert fix.startswith("fix: repair record 'x'")
+    assert rest[:1] == ([] if command.startswith("launch") else ["t: 1 ok, 1 blocked"])
 
 
 def pool_pipeline(directory: Path, executor: ThreadPoolExecutor) -> Pipeline:

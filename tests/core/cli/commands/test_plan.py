@@ -8,6 +8,7 @@ from collections.abc import Set
 import pytest
 
 from pdt import InProcessMetadataRepository, InProcessSyncTask, Pipeline
+from pdt.cli.oserrors import OTHERWISE
 from tests.core.cli.support import call
 
 
@@ -65,4 +66,5 @@ def test_a_listing_that_fails_is_told_of(capsys: pytest.CaptureFixture[str]) -> 
         "fine: 1 ready",
         "fine: 1 skipped: 'b c' (not a valid job id)",
         "error: cannot list Broken(0 jobs): ConnectionError: no route to host",
+        f"fix: {OTHERWISE}",
     ]

@@ -66,15 +66,18 @@ def test_a_backend_that_cannot_be_imported(pipeline: Pipeline, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "status", "message"),
     [
-        (["show"], "no backend was named"),
-        (["show", "repository"], "no backend was named"),
-        (["show", "repository", "sqlit"], "there is no repository 'sqlit'; did you mean 'sqlite'?"),
-        (["show", "repo", "sqlite"], "'repo' is not a kind of backend"),
-        (["show", "repository", "s3"], "repository 's3' is not installed"),
+        (["show"], 2, "no backend was named"),
+        (["show", "repository"], 2, "no backend was named"),
+        (["show", "repo", "sqlite"], 2, "'repo' is not a kind of backend"),
+        (["show", "repository", "sqlit"], 3, "there is no repository 'sqlit'; did you mean 'sqlite'?"),
+        (["show", "repository", "nope"], 3, "there is no repository 'nope'"),
+        (["show", "repository", "s3"], 3, "repository 's3' is not installed"),
     ],
 )
-def test_mistakes(pipeline: Pipeline, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
-    assert call(pipeline, "plugins", *words) == 2
+def test_mistakes(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
+) -> None:
+    assert call(pipeline, "plugins", *words) == status
     assert capsys.readouterr().err.startswith(f"error: {message}")

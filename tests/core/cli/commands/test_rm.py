@@ -107,7 +107,7 @@ def test_unknown_jobs_are_named_and_the_others_deleted(capsys: pytest.CaptureFix
     pipeline = chain()
     assert call(pipeline, "rm", "first.output", "a", "zz") == 3
     assert keys(pipeline)["first.output"] == "b"
-    assert capsys.readouterr().err == "error: there is no job 'zz' in first.output\n"
+    assert capsys.readouterr().err == "error: there is no job 'zz' in first.output\nfix: there is b\n"
 
 
 def test_nothing_to_delete_is_no_mistake() -> None:
@@ -124,7 +124,7 @@ def test_a_link_that_does_not_delete_says_so(capsys: pytest.CaptureFixture[str])
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: MapRepository(")
-    assert captured.err.endswith(" still holds 1 of the jobs\n")
+    assert " still holds 1 of the jobs\nfix: it is computed" in captured.err
 
 
 def test_jobs_come_from_stdin(project: Path) -> None:

@@ -19,6 +19,7 @@ from pdt import (
     Repository,
     print_status,
 )
+from pdt.cli.oserrors import OTHERWISE
 from tests.core.cli.support import call, pdt_command
 
 TEXT = """\
@@ -81,7 +82,7 @@ def test_keys_that_are_no_job_ids_are_counted_and_explained(
     assert call(pipeline, "status") == 0
     captured = capsys.readouterr()
     assert captured.out == TEXT
-    assert captured.err.startswith("skipped: 12 keys of count.input: '-x' (it must begin and end with ")
+    assert captured.err.startswith("skipped: 12 keys of count.input: '-x' (it may begin and end only with ")
     assert captured.err.endswith("; and 7 more\n")
     assert call(pipeline, "status", "-o", "json") == 0
     captured = capsys.readouterr()
@@ -89,6 +90,21 @@ def test_keys_that_are_no_job_ids_are_counted_and_explained(
     assert (row["jobs"], row["skipped"]) == (3, 12)
     assert row["skipped_keys"][0]["key"] == "'-x'"
     assert captured.err == ""
+
+
+def test_what_only_looks_like_a_job_is_counted(
+    pipeline: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / "folder.txt").mkdir()
+    (tmp_path / "in" / "link.txt").symlink_to("nowhere")
+    (tmp_path / "in" / "folder").mkdir()
+    assert call(pipeline, "status") == 0
+    assert capsys.readouterr() == (
+        TEXT,
+        "skipped: 2 keys of count.input: 'folder.txt' (it is not a file); 'link.txt' (it is a link that leads nowhere)\n",
+    )
+    assert call(pipeline, "status", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["skipped"] == 2
 
 
 class Broken(InProcessMetadataRepository):
@@ -131,7 +147,7 @@ def test_a_link_that_cannot_be_listed_takes_no_other_with_it(
     assert call(pipeline, "status") == 5
     captured = capsys.readouterr()
     assert captured.out == "t\nt.input ?\nt.done 1\nt.other 1\n\n"
-    assert captured.err == f"error: t.input: {broken!r} could not be listed: {problem}\n"
+    assert captured.err == f"error: t.input: {broken!r} could not be listed: {problem}\nfix: {OTHERWISE}\n"
     assert call(pipeline, "status", "-o", "json") == 5
     rows = json.loads(capsys.readouterr().out)
     assert [(row["jobs"], row["problem"]) for row in rows] == [(None, problem), (1, None), (1, None)]

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Collection
 import pytest
 
 from pdt import InProcessMetadataRepository, InProcessSyncTask, Pipeline, Repository, print_trace
+from pdt.cli.oserrors import OTHERWISE
 from tests.core.cli.support import call
 
 TEXT = """\
@@ -49,6 +50,11 @@ def test_globs_and_formats(ran: Pipeline, capsys: pytest.CaptureFixture[str]) ->
     found = {row["name"]: row["jobs"] for row in rows}
     assert found["count.input"] == ["a", "b"]
     assert found["make-report.count_done"] == ["a", "b"]
+
+
+def test_names_are_those_of_the_links_that_have_a_job(ran: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(ran, "trace", "d", "-o", "name") == 0
+    assert capsys.readouterr() == ("count.input\ncount.done\n", "")
 
 
 def test_an_unknown_job_is_guessed(ran: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,4 +106,6 @@ def test_a_link_that_cannot_be_asked_takes_no_other_with_it(capsys: pytest.Captu
     assert call(one_task(Broken()), "trace", "a") == 5
     captured = capsys.readouterr()
     assert captured.out == "t\nt.input ?\nt.done \n\n"
-    assert captured.err == "error: Broken(0 jobs) could not be asked: ConnectionError: no route to host\n"
+    assert captured.err == (
+        f"error: Broken(0 jobs) could not be asked: ConnectionError: no route to host\nfix: {OTHERWISE}\n"
+    )

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from pdt import GroupRepository, InProcessMetadataRepository, InProcessSyncTask, Pipeline, ResourceManager, Resources
+
+from pdt import (
+    GroupRepository,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    Pipeline,
+    ResourceManager,
+    Resources,
+    YamlMetadataFileRepository,
+)
 from tests.core.cli.support import call
 
 
@@ -58,9 +68,31 @@ def test_a_job_that_is_nowhere(pipeline: Pipeline, capsys: pytest.CaptureFixture
     assert call(pipeline, "why", "make-report", "zz") == 3
     captured = capsys.readouterr()
     assert captured.out.startswith("make-report zz: missing: ")
-    assert captured.err == "error: there is no job 'zz' in this pipeline\n"
+    assert captured.err == "error: there is no job 'zz' in this pipeline\nfix: there are a, b, d\n"
     assert call(pipeline, "why", "make-reprot", "a") == 3
     assert "did you mean make-report?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("[", "blocked"), ("{}", "ready")])
+def test_a_ready_job_whose_record_is_corrupt_is_blocked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, verdict: str
+) -> None:
+    async def body(job: str, read: YamlMetadataFileRepository) -> None:
+        return None
+
+    task = InProcessSyncTask("t", InProcessMetadataRepository(), func=body)
+    for name in ("read", "only_there"):
+        task.link(name, YamlMetadataFileRepository(tmp_path / name), is_input=True)
+        (tmp_path / name).mkdir()
+    (tmp_path / "only_there" / "x.yaml").write_text("[")
+    (tmp_path / "read" / "x.yaml").write_text(text)
+    assert call(Pipeline([task], name="p"), "why", "t", "x", "-o", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["verdict"] == verdict
+    if verdict == "blocked":
+        assert row["reason"].startswith(f"read cannot be read: record 'x' in YamlMetadataFileRepository('{tmp_path}/read'")
+        assert f", file {tmp_path}/read/x.yaml, is corrupt: " in row["reason"]
+        assert row["remarks"][0].startswith("fix: repair record 'x'")
 
 
 def grouped() -> Pipeline:

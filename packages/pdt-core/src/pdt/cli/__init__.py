@@ -12,8 +12,11 @@ def entry() -> int:
     if sys.argv[1:] == ["--version"]:
         from .. import __version__
 
-        print(f"pdt {__version__}")
-        return 0
+        try:
+            print(f"pdt {__version__}", flush=True)
+            return 0
+        except OSError:
+            pass  # the long way below says what it means
     from .program import run
 
     return run(sys.argv[1:])

@@ -7,27 +7,31 @@ from collections.abc import Awaitable, Callable
 from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
-from ..errors import ConfigurationError, PdtError
+from ..errors import BackendError, ConfigurationError, PdtError
 from ..pipeline import Pipeline
 from ..plugins.hooks import Hooks, current_hooks
 from ..session import Session
 from ..task.base import Task
 from ..task.blocking import complete
-from ..task.function import FunctionTask
+from ..task.tracked import TrackedTask
+from .oserrors import explained
 
 __all__ = ["drive", "needs_loop", "open_pipeline"]
 
 T = TypeVar("T")
 
 
-def drive(pipeline: Pipeline, body: Callable[[Pipeline], Awaitable[T]], *, loop: bool = False) -> T:
+def drive(
+    pipeline: Pipeline, body: Callable[[Pipeline], Awaitable[T]], *, loop: bool = False, only_look: bool = False
+) -> T:
     """Return what `body` makes of the pipeline while it is open.
 
     :param loop: whether `body` itself needs an event loop.
+    :param only_look: whether nothing is to be made.
     """
 
     async def opened() -> T:
-        await open_pipeline(pipeline)
+        await open_pipeline(pipeline, only_look=only_look)
         try:
             return await body(pipeline)
         finally:
@@ -51,18 +55,34 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-async def open_pipeline(pipeline: Pipeline) -> None:
+async def open_pipeline(pipeline: Pipeline, *, only_look: bool = False) -> None:
     """Open a pipeline.
 
-    :raises ConfigurationError: if it cannot be, whatever its parts raise.
+    :param only_look: whether nothing is to be made.
+    :raises BackendError: if a store cannot be used.
+    :raises ConfigurationError: if it cannot be opened for another reason, whatever its parts raise.
     """
     try:
-        await pipeline.open()
-    except (PdtError, OSError):
+        await pipeline.open(only_look=only_look)
+    except BackendError as error:
+        where = " ".join(["opening the pipeline", *_where(error)])
+        raise BackendError(f"{where} failed: {error.message}", fix=error.fix) from error
+    except PdtError:
         raise
+    except OSError as error:
+        raise explained(" ".join(["opening the pipeline", *_where(error)]), error) from error
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigurationError(f"the pipeline cannot be opened: {text}", fix="--debug shows the traceback") from error
+        raise ConfigurationError(
+            " ".join(["the pipeline cannot be opened", *_where(error)]) + f": {text}",
+            fix="--debug shows the traceback",
+        ) from error
+
+
+def _where(error: BaseException) -> list[str]:
+    """Return the link that was being validated, if it was one."""
+    notes = getattr(error, "__notes__", [])
+    return [f"({notes[-1]})"] if notes else []
 
 
 def needs_loop(pipeline: Pipeline) -> bool:
@@ -78,7 +98,7 @@ def needs_loop(pipeline: Pipeline) -> bool:
 
 
 def _never_waits(task: Task) -> bool:
-    return isinstance(task, FunctionTask) and _is_own(task)
+    return isinstance(task, TrackedTask) and _is_own(task)
 
 
 def _is_own(thing: object) -> bool:

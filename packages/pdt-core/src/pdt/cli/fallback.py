@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from . import exits, output
 from .invocation import Invocation
 from .log import log_to_stderr
+from .mistakes import Mistake, find_mistake, misplaced
 from .names import suggestion
 from .table import COMMANDS
 
@@ -17,12 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["run_typer"]
 
+HELP = ("-h", "--help")
+
 
 def run_typer(invocation: Invocation, words: Sequence[str], name: str | None) -> int:
     """Let typer parse a command line and run its command, and return the exit status.
 
     :param name: the command that the words seem to name.
     """
+    wrong = misplaced(words, invocation.program, with_file=invocation.with_file)
+    if wrong is not None:
+        output.fail(wrong.message, wrong.fix)
+        return exits.USAGE
     from .app import build
     from .program import execute
 
@@ -33,18 +41,21 @@ def run_typer(invocation: Invocation, words: Sequence[str], name: str | None) ->
     _add_foreign(app, invocation, name)
     import typer
 
+    group = typer.main.get_command(app)
     try:
-        status = typer.main.get_command(app).main(
-            list(words), prog_name=invocation.program, standalone_mode=False, obj=invocation
-        )
+        with output.printing() if any(word in HELP for word in words) else nullcontext():
+            status = group.main(list(words), prog_name=invocation.program, standalone_mode=False, obj=invocation)
     except typer.Abort:
         return exits.FAILURE
     except Exception as error:
         # Typer's own errors have no public base class.
         if not hasattr(error, "format_message"):
             raise
+        mistake = find_mistake(words, name, invocation.program, with_file=invocation.with_file)
         in_command = f" {name}" if name in COMMANDS else ""
-        output.fail(error.format_message(), f"see {invocation.program}{in_command} --help")
+        if mistake is None:
+            mistake = Mistake(error.format_message(), f"see {invocation.program}{in_command} --help")
+        output.fail(mistake.message, mistake.fix)
         return exits.USAGE
     return status if isinstance(status, int) else exits.OK
 

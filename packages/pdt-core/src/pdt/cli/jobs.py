@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from heapq import nsmallest
 from typing import Any
 
-from ..errors import InvalidJobIdError, NotFoundError
+from ..errors import NotFoundError
 from ..job import CHARSET, CHARSET_START_END, JobIdRule
 from ..repository.base import Repository
+from .output import counted
 
 __all__ = ["check_job", "is_glob", "resolve_jobs", "spelled_out", "unknown_job"]
 
 #: Keys that are compared with a mistyped one.
 MOST_COMPARED = 5_000
+#: Keys that are named where none is like it.
+MOST_NAMED = 5
 
 
 def is_glob(text: str) -> bool:
@@ -28,7 +32,7 @@ def check_job(job: str, repos: Iterable[Repository]) -> str:
     """
     rules = {repo.job_ids for repo in repos} or {JobIdRule.of(CHARSET, CHARSET_START_END)}
     if not any(rule.accepts(job) for rule in rules):
-        raise InvalidJobIdError(job, next(iter(rules)).reason(job))
+        raise next(iter(rules)).error(job)
     return job
 
 
@@ -76,5 +80,15 @@ def unknown_job(job: str, keys: Collection[str], where: str) -> NotFoundError:
     from difflib import get_close_matches
 
     close: Any = get_close_matches(job, sorted(keys), n=1) if len(keys) <= MOST_COMPARED else []
-    fix = f"did you mean {close[0]}?" if close else None
-    return NotFoundError(f"there is no job {job!r} in {where}", fix=fix)
+    return NotFoundError(
+        f"there is no job {job!r} in {where}", fix=f"did you mean {close[0]}?" if close else _what_there_is(keys)
+    )
+
+
+def _what_there_is(keys: Collection[str]) -> str:
+    if not keys:
+        return "there are no jobs yet"
+    some = ", ".join(nsmallest(MOST_NAMED, keys))
+    if len(keys) <= MOST_NAMED:
+        return f"there {'is' if len(keys) == 1 else 'are'} {some}"
+    return f"there are {counted(len(keys), 'job')}, such as {some}"

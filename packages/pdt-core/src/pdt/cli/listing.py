@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from ..engine.snapshot import Lister, ListingError, Snapshot
 from ..errors import BackendError
 from ..repository.base import Repository
+from .oserrors import fix_of_text
 
 __all__ = ["Listing", "list_repositories", "members"]
 
@@ -20,6 +21,7 @@ class Listing:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._failures: dict[Repository, str] = {}
+        self._overlooked: dict[Repository, Mapping[str, str]] = {}
         self._keys: dict[Repository, Set[str]] = {}
 
     def keys(self, repo: Repository) -> Set[str] | None:
@@ -44,13 +46,26 @@ class Listing:
         self.keys(repo)
         return self._failures.get(repo)
 
+    async def look_closely(self) -> None:
+        """Find out what lies in the listed repositories like a job and is none."""
+        for repo in self.snapshot.keys:
+            try:
+                self._overlooked[repo] = await repo.overlooked()
+            except Exception as error:  # its keys are known all the same
+                self._overlooked[repo] = {"?": f"it could not be looked at: {type(error).__name__}: {error}"}
+
     def skipped(self, repo: Repository) -> dict[str, str]:
-        """Return the keys of a repository that are no job ids, each with the rule that it breaks."""
+        """Return the keys of a repository that are no job ids, each with the rule that it breaks.
+
+        After `look_closely`, also what lies there like a job and is none.
+        """
         valid = self.keys(repo)
         if valid is None:
             return {}
         strange = self.snapshot.keys_of(repo) - valid
-        return {key: repo.job_ids.reason(key) for key in sorted(strange, key=ascii)}
+        reasons = {key: repo.job_ids.reason(key) for key in strange}
+        reasons.update(self._overlooked.get(repo, {}))
+        return {key: reasons[key] for key in sorted(reasons, key=ascii)}
 
     def require(self, repo: Repository) -> Set[str]:
         """Return the valid keys of a repository.
@@ -59,7 +74,8 @@ class Listing:
         """
         keys = self.keys(repo)
         if keys is None:
-            raise BackendError(f"{repo!r} could not be listed: {self._failures[repo]}")
+            message, _, fix = self._failures[repo].partition("\nfix: ")
+            raise BackendError(f"{repo!r} could not be listed: {message}", fix=fix or fix_of_text(message))
         return keys
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, PdtError
 from ..pipeline import Pipeline
+from .oserrors import fix_of
 from .outcome import is_users_own
 
 __all__ = ["is_loading", "load"]
@@ -138,7 +139,9 @@ class _Loading:
             ) from error
         if isinstance(error, SyntaxError):
             where = f"{error.filename}:{error.lineno}" if error.filename else self._what
-            raise ConfigurationError(f"{where}: {type(error).__name__}: {error.msg}") from error
+            raise ConfigurationError(
+                f"{where}: {type(error).__name__}: {error.msg}", fix="mend that line; it is not Python yet"
+            ) from error
         if isinstance(error, PdtError):
             raise ConfigurationError(f"{_where(trace, self._what)}: {error.message}", fix=error.fix) from error
         if isinstance(error, SystemExit):
@@ -148,7 +151,8 @@ class _Loading:
             ) from error
         if isinstance(error, Exception):
             text = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ConfigurationError(f"{_where(trace, self._what)}: {text}") from error
+            fix = fix_of(error) if isinstance(error, OSError) else "mend that line; --debug shows how it was reached"
+            raise ConfigurationError(f"{_where(trace, self._what)}: {text}", fix=fix) from error
 
 
 def _where(trace: Any, what: str) -> str:

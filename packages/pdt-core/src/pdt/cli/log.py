@@ -38,19 +38,24 @@ class StderrHandler(logging.Handler):
         if logging.getLogger().handlers:
             return
         text = record.getMessage()
-        if text in self._printed:
+        # A key that several repositories skip is one thing to be told of.
+        once = f"skipped {record.skipped_key!a}" if hasattr(record, "skipped_key") else text
+        if once in self._printed:
             return
         sort = f"{record.name} {record.msg}"
         self._alike[sort] += 1
         count = self._alike[sort]
         if count > MOST_ALIKE and not self._debug:
             return
-        self._printed.add(text)
+        self._printed.add(once)
         for clear in self.before:
             clear()
         level = record.levelname.lower()
         name = output.paint(f"{level}:", COLOURS.get(record.levelno, "dim"), sys.stderr)
-        output.note(f"{name} {output.indented(text)}")
+        message, _, fix = text.partition("\nfix: ")
+        output.note(f"{name} {output.indented(message)}")
+        if fix:
+            output.note(f"{output.paint('fix:', 'green', sys.stderr)} {output.indented(fix)}")
         if record.exc_info and self._debug:
             output.note(logging.Formatter().formatException(record.exc_info))
         if count == MOST_ALIKE and not self._debug:

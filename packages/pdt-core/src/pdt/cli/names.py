@@ -30,12 +30,15 @@ class LinkName(NamedTuple):
         return f"{self.task.name}.{self.name}"
 
 
-def suggestion(name: str, names: Iterable[str], otherwise: str) -> str:
-    """Return a fix that names what is spelt nearly like `name`, or else `otherwise`."""
+def suggestion(name: str, names: Iterable[str], otherwise: str, prefix: str = "") -> str:
+    """Return a fix that names what is spelt nearly like `name`, or else `otherwise`.
+
+    :param prefix: what comes before each of the names; it is not compared.
+    """
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(names), n=1)
-    return f"did you mean {close[0]}?" if close else otherwise
+    return f"did you mean {prefix}{close[0]}?" if close else otherwise
 
 
 def find_task(pipeline: Pipeline, name: str) -> Task:
@@ -72,7 +75,7 @@ def find_link(pipeline: Pipeline, text: str) -> LinkName:
         otherwise = f"its links are: {', '.join(everything) or 'none'}"
         raise NotFoundError(
             f"task {task.name!r} has no link {name!r}",
-            fix=suggestion(f"{task.name}.{name}", everything, otherwise),
+            fix=suggestion(name, task.links, otherwise, prefix=f"{task.name}."),
         )
     return LinkName(task, name, task.links[name])
 

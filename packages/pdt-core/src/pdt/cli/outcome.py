@@ -9,6 +9,7 @@ from types import TracebackType
 from .. import errors
 from ..errors import PdtError
 from . import exits, output
+from .oserrors import fix_of, reason_of
 
 __all__ = ["Aborted", "guard", "is_users_own", "report"]
 
@@ -60,7 +61,7 @@ def report(error: BaseException, *, debug: bool) -> int:
     where = _culprit(error.__traceback__)
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, OSError):
-        output.fail(text)
+        output.fail(reason_of(error) if where is None else f"{where}: {text}", fix_of(error))
         return exits.BACKEND
     if where is not None:
         output.fail(f"{where}: {text}", None if debug else "--debug shows where it comes from")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "emit",
     "emit_value",
     "fail",
+    "fail_with",
     "flush",
     "indented",
     "is_colourful",
@@ -20,6 +22,7 @@ __all__ = [
     "paint",
     "plain",
     "printable",
+    "printing",
     "write",
     "write_bytes",
 ]
@@ -33,58 +36,73 @@ class OutputClosedError(Exception):
     """Nobody reads stdout any more."""
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """Say what it means if the block, which prints to stdout, cannot.
+
+    :raises OutputClosedError: if nobody reads it.
+    :raises BackendError: if it cannot be written where it goes to.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        _forget_buffered()
+        raise OutputClosedError from None
+    except OSError as error:
+        _forget_buffered()
+        from .oserrors import explained
+
+        raise explained("writing to stdout", error) from error
+
+
 def write(text: str) -> None:
     """Print data.
 
     :raises OutputClosedError: if nobody reads it.
+    :raises BackendError: if it cannot be written where it goes to.
     """
-    try:
+    with printing():
         _write_to(sys.stdout, text)
-    except BrokenPipeError:
-        raise _closed() from None
 
 
 def write_bytes(data: bytes) -> None:
     """Print data as it is.
 
     :raises OutputClosedError: if nobody reads it.
+    :raises BackendError: if it cannot be written where it goes to.
     """
     raw = getattr(sys.stdout, "buffer", None)
     if raw is None:  # a stand-in for a file, which takes only text
         write(data.decode("utf-8", "backslashreplace"))
         return
-    try:
+    with printing():
         sys.stdout.flush()
         raw.write(data)
-    except BrokenPipeError:
-        raise _closed() from None
 
 
 def flush() -> None:
     """Hand over what was printed.
 
     :raises OutputClosedError: if nobody reads it.
+    :raises BackendError: if it cannot be written where it goes to.
     """
-    try:
+    with printing():
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise _closed() from None
 
 
-def _closed() -> OutputClosedError:
-    # What is still buffered would be complained of at exit.
+def _forget_buffered() -> None:
+    """Let what is still buffered vanish: it would be complained of at exit."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)
-    return OutputClosedError()
 
 
 def note(text: str) -> None:
     """Print a remark on stderr."""
     try:
         _write_to(sys.stderr, f"{text}\n")
-    except BrokenPipeError:
-        pass  # nobody is left to be told
+    except OSError:
+        pass  # nobody can be told
 
 
 def fail(message: str, fix: str | None = None) -> None:
@@ -92,6 +110,15 @@ def fail(message: str, fix: str | None = None) -> None:
     note(f"{paint('error:', 'red', sys.stderr)} {indented(message)}")
     if fix:
         note(f"{paint('fix:', 'green', sys.stderr)} {indented(fix)}")
+
+
+def fail_with(text: str, otherwise: str | None = None) -> None:
+    """Print an error that is known by its text, in which a line may say how to mend it.
+
+    :param otherwise: how to mend it, where the text does not say.
+    """
+    message, _, fix = text.partition("\nfix: ")
+    fail(message, fix or otherwise)
 
 
 def indented(text: str) -> str:

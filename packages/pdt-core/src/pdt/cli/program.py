@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,10 @@ def execute(invocation: Invocation, command: Command, parameters: dict[str, Any]
     """Run a command that was understood, and return its exit status."""
     from .log import log_to_stderr
 
-    log_to_stderr(debug=invocation.debug)
+    handler = log_to_stderr(debug=invocation.debug)
+    if command.group == "look":  # these say themselves what is skipped, and what cannot be listed
+        for name in ("pdt.repository", "pdt.engine"):
+            handler.hold(name, logging.WARNING)
     module, _, function = command.body.partition(":")
     body = getattr(import_module(f"{__package__}.commands.{module}"), function)
     status: int
@@ -92,5 +96,6 @@ def execute(invocation: Invocation, command: Command, parameters: dict[str, Any]
             result: int = await body(pipeline, **parameters)
             return result
 
-        status = drive(invocation.pipeline, in_open_pipeline, loop=command.needs == "loop")
+        only_look = command.group == "look" or bool(parameters.get("dry_run"))
+        status = drive(invocation.pipeline, in_open_pipeline, loop=command.needs == "loop", only_look=only_look)
     return status

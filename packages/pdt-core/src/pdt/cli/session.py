@@ -16,7 +16,7 @@ from ..engine.report import Report
 from ..pipeline import Pipeline
 from ..task.base import Task
 from ..task.executor import ExecutorTask
-from ..task.function import FunctionTask
+from ..task.tracked import TrackedTask
 from . import exits, output
 from .drive import open_pipeline
 from .interrupts import Interrupts
@@ -160,7 +160,7 @@ class _Threads(ThreadPoolExecutor):
 
 
 def _running(task: Task) -> bool:
-    return isinstance(task, FunctionTask) and bool(task.running_jobs)
+    return isinstance(task, TrackedTask) and bool(task.running_jobs)
 
 
 def _withdrawn(task: Task) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
 from . import output
+from .oserrors import fix_of_text
 
 if TYPE_CHECKING:
     from ..engine.report import Report
@@ -23,10 +24,11 @@ def summary_lines(pipeline: Pipeline) -> list[str]:
     lines = []
     for task in pipeline.tasks:
         ok, failed, launched = report.succeeded[task], report.failed[task], report.launched[task]
-        if ok or failed:
-            lines.append(f"{task}: {ok} ok, {failed} failed" if failed else f"{task}: {ok} ok")
-        elif launched:
-            lines.append(f"{task}: {launched} launched")
+        blocked = len(getattr(pipeline.tasks[task], "blocked", ()))
+        said = [f"{ok} ok"] if ok or failed else [f"{launched - blocked} launched"] if launched > blocked else []
+        said += [f"{count} {word}" for count, word in ((failed, "failed"), (blocked, "blocked")) if count]
+        if said:
+            lines.append(f"{task}: {', '.join(said)}")
     skipped = {name: found.skipped for name, found in runner.view.readiness.items() if found.skipped}
     lines += skipped_lines(skipped)
     lines += list(_failure_hints(pipeline, report))
@@ -57,5 +59,4 @@ def _failure_hints(pipeline: Pipeline, report: Report) -> Iterator[str]:
 def print_problems(report: Report) -> None:
     """Print the problems of a run, each with its fix where it has one, on stderr."""
     for text in report.problems:
-        message, _, fix = text.partition("\nfix: ")
-        output.fail(message, fix or None)
+        output.fail_with(text, fix_of_text(text) if "[Errno " in text else None)

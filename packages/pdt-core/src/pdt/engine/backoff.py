@@ -26,10 +26,14 @@ class Backoff(Generic[Thing]):
         self._attempts = attempts
         self._failures: dict[Thing, tuple[int, float, str]] = {}
 
-    def failed(self, thing: Thing, reason: str) -> float:
-        """Note a failure and return the seconds until the next try."""
+    def failed(self, thing: Thing, reason: str, delay: float | None = None) -> float:
+        """Note a failure and return the seconds until the next try.
+
+        :param delay: those seconds, where somebody else decides about them.
+        """
         count = self._failures.get(thing, (0, 0.0, ""))[0] + 1
-        delay = min(self._longest, self._delay * 2.0 ** min(count - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
+        if delay is None:
+            delay = min(self._longest, self._delay * 2.0 ** min(count - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
         self._failures[thing] = (count, time.monotonic() + delay, reason)
         return delay
 

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from .. import localfs
 from ..repository.base import MetadataRepository
 from ..repository.filesystem import FileRepository
 from ..repository.sqlite import SqliteMetadataRepository
-from ..task.record import Outcome
+from ..task.record import Outcome, publish
 from .snapshot import leaves_of
 
 if TYPE_CHECKING:
-    from ..task.base import Task
+    from ..attempts.book import Decision
+    from ..task.tracked import TrackedTask
 
 __all__ = ["Ended", "GroupCommit", "Syncer"]
+
+logger = logging.getLogger("pdt.engine")
+
+Answer = TypeVar("Answer")
+Arguments = TypeVarTuple("Arguments")
 
 #: A batch is committed when it has this many records, or is this old.
 BATCH = 64
@@ -42,10 +49,11 @@ SYNC_THREADS = 16
 class Ended(NamedTuple):
     """A job that has ended, and its record."""
 
-    task: Task
-    done: MetadataRepository
+    task: TrackedTask
+    done: MetadataRepository | None
     job: str
     outcome: Outcome
+    decision: Decision | None = None
 
 
 class Syncer:
@@ -88,6 +96,17 @@ def _sync_filesystems(places: Iterable[str]) -> None:
             continue  # removed since; what is not there needs no sync
 
 
+def _move(staged: list[Ended]) -> dict[int, str]:
+    """Put in place what jobs staged; return the errors, by the identity of the job's entry."""
+    errors = {}
+    for ended in staged:
+        try:
+            publish(ended.decision.moves if ended.decision is not None else ())
+        except OSError as error:
+            errors[id(ended)] = str(error)
+    return errors
+
+
 class GroupCommit:
     """Takes the records of ended jobs, and writes them in batches, overlapped with the jobs that go on.
 
@@ -109,7 +128,7 @@ class GroupCommit:
         self._committing = 0
         self._written: list[str] = []
         self._syncer = Syncer()
-        self._places: dict[Task, tuple[list[str], bool]] = {}
+        self._places: dict[TrackedTask, tuple[list[str], bool]] = {}
         self._thread: ThreadPoolExecutor | None = None
         self._work: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -132,9 +151,16 @@ class GroupCommit:
         if self._durable:
             localfs.on_written.append(self._written.append)
 
-    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
+    async def record(
+        self,
+        task: TrackedTask,
+        done: MetadataRepository | None,
+        job: str,
+        outcome: Outcome,
+        decision: Decision | None = None,
+    ) -> None:
         """Take the record of a job; wait only if the disk is far behind."""
-        self._pending.append(Ended(task, done, job, outcome))
+        self._pending.append(Ended(task, done, job, outcome, decision))
         if len(self._pending) % BATCH == 0:
             self.start()
             await asyncio.sleep(0)
@@ -173,48 +199,78 @@ class GroupCommit:
         return written
 
     async def _commit(self, batch: list[Ended], written: list[str]) -> None:
-        """Make durable what the batch's jobs wrote, then write their records."""
+        """Make durable what the batch's jobs wrote, publish what was staged, then write their records."""
+        if any(ended.decision is not None for ended in batch):
+            batch = await self._publish(batch, written)
         by_store: dict[MetadataRepository, list[Ended]] = {}
+        unrecorded: list[Ended] = []
         for ended in batch:
-            by_store.setdefault(ended.done, []).append(ended)
+            if ended.done is not None:
+                by_store.setdefault(ended.done, []).append(ended)
+            else:
+                unrecorded.append(ended)
         embedded = {
             done: jobs for done, jobs in by_store.items() if isinstance(done, SqliteMetadataRepository) and done.inline
         }
         try:
-            failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
+            failures: set[MetadataRepository] = set()
+            if self._durable or embedded:
+                failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
         except Exception as error:
             # What is not known to be on the disk is not recorded as done: its jobs run again.
             self._give_up(batch, f"what they wrote could not be made durable: {error}")
             return
+        await self._finish(unrecorded)
         for done, jobs in by_store.items():
             if done in embedded and done not in failures:
-                self._finish(jobs)
+                await self._finish(jobs)
             elif done in embedded or not done.inline or not await self._try_to_store(done, jobs):
                 straggler = asyncio.get_running_loop().create_task(self._store(done, jobs))
                 self._stragglers.add(straggler)
                 straggler.add_done_callback(self._stragglers.discard)
 
-    async def _in_thread(
-        self,
-        func: Callable[[list[Ended], list[str], dict[SqliteMetadataRepository, list[Ended]]], set[MetadataRepository]],
-        batch: list[Ended],
-        written: list[str],
-        embedded: dict[SqliteMetadataRepository, list[Ended]],
-    ) -> set[MetadataRepository]:
-        if not (self._durable or embedded):
-            return set()
+    async def _publish(self, batch: list[Ended], written: list[str]) -> list[Ended]:
+        """Put in place what the batch's jobs staged, and return those of which that succeeded."""
+        staged = [ended for ended in batch if ended.decision is not None]
+        lost: dict[int, str] = {}
+        try:
+            if self._durable and any(ended.decision.moves for ended in staged if ended.decision):
+                # A decision stands only for what is on the disk.
+                await self._in_thread(self._sync, staged, written)
+            by_task: dict[TrackedTask, list[Ended]] = {}
+            for ended in staged:
+                by_task.setdefault(ended.task, []).append(ended)
+            for task, jobs in by_task.items():
+                standing = await task.book.decide(ended.decision for ended in jobs if ended.decision is not None)
+                for ended in jobs:
+                    if ended.decision is not None and ended.decision.token not in standing:
+                        lost[id(ended)] = f"{task.name} {ended.job}: another attempt's results count"
+            moving = [ended for ended in staged if id(ended) not in lost and ended.decision and ended.decision.moves]
+            if moving:
+                lost.update(await self._in_thread(_move, moving))
+        except Exception as error:
+            lost.update((id(ended), f"{type(error).__name__}: {error}") for ended in staged)
+        for ended in staged:
+            if id(ended) in lost:
+                self._give_up([ended], f"what it wrote could not be published: {lost[id(ended)]}")
+        return [ended for ended in batch if id(ended) not in lost]
+
+    async def _in_thread(self, func: Callable[[Unpack[Arguments]], Answer], *arguments: Unpack[Arguments]) -> Answer:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="pdt-commit")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, func, batch, written, embedded)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, func, *arguments)
+
+    def _sync(self, batch: list[Ended], written: list[str]) -> None:
+        tasks = [next(group) for _, group in groupby(ended.task for ended in batch)]
+        places = [self._places_of(task) for task in dict.fromkeys(tasks)]
+        self._syncer.sync(written, (path for paths, _ in places for path in paths), any(open for _, open in places))
 
     def _sync_and_store(
         self, batch: list[Ended], written: list[str], embedded: dict[SqliteMetadataRepository, list[Ended]]
     ) -> set[MetadataRepository]:
         """Sync, and write the records of embedded stores; return the stores that failed."""
         if self._durable:
-            tasks = [next(group) for _, group in groupby(ended.task for ended in batch)]
-            places = [self._places_of(task) for task in dict.fromkeys(tasks)]
-            self._syncer.sync(written, (path for paths, _ in places for path in paths), any(open for _, open in places))
+            self._sync(batch, written)
         failed: set[MetadataRepository] = set()
         for done, jobs in embedded.items():
             try:
@@ -223,7 +279,7 @@ class GroupCommit:
                 failed.add(done)
         return failed
 
-    def _places_of(self, task: Task) -> tuple[list[str], bool]:
+    def _places_of(self, task: TrackedTask) -> tuple[list[str], bool]:
         """Return the local directories of a task's outputs, and whether it writes unnoticed by this process."""
         known = self._places.get(task)
         if known is None:
@@ -243,7 +299,7 @@ class GroupCommit:
             except Exception:  # tried again, and then reported
                 del jobs[:start]
                 return False
-            self._finish(some)
+            await self._finish(some)
             await asyncio.sleep(0)
         return True
 
@@ -264,13 +320,22 @@ class GroupCommit:
             except Exception as error:
                 self._give_up([ended], f"{done!r} would not take their records: {type(error).__name__}: {error}")
             else:
-                self._finish([ended])
+                await self._finish([ended])
 
     def _give_up(self, jobs: list[Ended], reason: str) -> None:
         self._committing -= len(jobs)
         self._on_failed(jobs, reason)
 
-    def _finish(self, jobs: list[Ended]) -> None:
+    async def _finish(self, jobs: list[Ended]) -> None:
+        by_task: dict[TrackedTask, list[str]] = {}
+        for ended in jobs:
+            if ended.task.keeps_attempts:
+                by_task.setdefault(ended.task, []).append(ended.job)
+        for task, names in by_task.items():
+            try:
+                await task.settle(names)
+            except Exception as error:  # they are recorded: the next controller settles what is left of them
+                logger.warning("attempts of task %s are not settled: %s", task.name, error, exc_info=error)
         self._committing -= len(jobs)
         self._on_committed(jobs)
 

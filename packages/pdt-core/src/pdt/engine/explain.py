@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..task.base import Task
-from ..task.function import FunctionTask
+from ..task.tracked import TrackedTask
 from .readiness import judge, writers_of
 from .schedule import Denial
 from .verdict import Verdict, VerdictKind
@@ -28,7 +28,7 @@ def explain(task: Task, job: str, view: View, launcher: Launcher, tasks: Mapping
     has_ended = verdict.kind is VerdictKind.RUNNING and job not in lane.in_flight
     if not verdict.is_ready and not has_ended:
         return verdict
-    if isinstance(task, FunctionTask) and job in task.blocked:
+    if isinstance(task, TrackedTask) and job in task.blocked:
         return Verdict(task.name, job, VerdictKind.BLOCKED, task.blocked[job])
     delayed = _explain_delay(task, job, launcher)
     if has_ended:
@@ -49,7 +49,7 @@ def _explain_delay(task: Task, job: str, launcher: Launcher) -> Verdict | None:
     veto = launcher.vetoes.reason(thing)
     if veto is not None:
         return Verdict(task.name, job, VerdictKind.VETOED, f"a plugin holds it back: {veto}")
-    for backoff in (launcher.failures, launcher.idle):
+    for backoff in (launcher.failures, launcher.retries, launcher.idle):
         reason = backoff.reason(thing)
         if reason is None:
             continue

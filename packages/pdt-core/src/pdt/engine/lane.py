@@ -36,6 +36,10 @@ class Lane:
         self.task = task
         #: Jobs that were given and have not ended, as far as the engine can tell.
         self.in_flight: set[str] = set()
+        #: Jobs that are not given yet, and that nobody else can start.
+        self.claimed: set[str] = set()
+        #: Those in flight that need their resources no longer.
+        self.freed: set[str] = set()
         #: Jobs that ended since the last snapshot was begun, which it may therefore not show as done.
         self.ended: set[str] = set()
         #: Jobs that are not to be started again in this run: they leave no record behind.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, S
 
 from ..plugins.hooks import Hooks
 from ..task.base import Task
-from ..task.function import FunctionTask
+from ..task.tracked import TrackedTask
 from .backoff import Backoff
 from .commit import Ended, GroupCommit
 from .lane import Lane
@@ -31,6 +31,8 @@ LONGEST_DELAY = 60.0
 #: A launch that changes nothing is repeated after this many seconds at first, and at last.
 IDLE_DELAYS = (0.05, 1.0)
 
+#: Jobs that are claimed together.
+CLAIM_AHEAD = 63
 #: Seconds that the stores that inhibit a task may take to answer for a chunk of jobs.
 CHECK_SECONDS = 60.0
 
@@ -75,7 +77,7 @@ class Launcher:
         self._vetoes = vetoes
         self._changed = changed
         self._patience = patience
-        self.lanes = {name: Lane(task, self._launched, self._launch_failed, on_room) for name, task in tasks.items()}
+        self.lanes = {name: Lane(task, self._launched, self._launch_failed, self._on_room) for name, task in tasks.items()}
         self.commit = GroupCommit(durable, self._committed, self._commit_failed)
         self.plan = Plan()
         #: By task, the limit that holds its next job back.
@@ -84,33 +86,46 @@ class Launcher:
         self.failures: Backoff[tuple[str, str]] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
         self.idle: Backoff[tuple[str, str]] = Backoff(*IDLE_DELAYS, None)
         self.vetoes: Backoff[tuple[str, str]] = Backoff(*IDLE_DELAYS, None)
+        #: Jobs whose attempt failed and that have another.
+        self.retries: Backoff[tuple[str, str]] = Backoff(0.0, 0.0, None)
         self._tells_launched = hooks.active("pdt_job_launched")
         self._tells_finished = hooks.active("pdt_job_finished")
         self._waiting_since: dict[str, float] = {}
         self.quotas = Quotas(tasks)
-        self._on_room = on_room
+        self._wake = on_room
+        #: Whether something has changed since nothing could be admitted.
+        self._has_news = True
         self._checks: set[asyncio.Task[None]] = set()
         #: How often everything that was to be started was taken back.
         self._cleared = 0
         self._ordered = False
         self._transient = transient_leaves(tasks.values())
 
+    def _on_room(self) -> None:
+        self._has_news = True
+        self._wake()
+
     def begin(self) -> None:
         """Forget what was given up in an earlier run."""
-        for backoff in (self.failures, self.idle, self.vetoes):
+        for backoff in (self.failures, self.idle, self.vetoes, self.retries):
             backoff.clear()
         self.quotas.failures.clear()
         for name, task in self._tasks.items():
             self.lanes[name].finished.clear()
-            if isinstance(task, FunctionTask):
+            if isinstance(task, TrackedTask):
                 task.blocked.clear()
 
     def open(self) -> None:
         """Begin to take records, also of the jobs that executors have from before."""
         self.commit.open()
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Follow the jobs that run although this launcher has not started them."""
         for name, task in self._tasks.items():
-            if isinstance(task, FunctionTask):
+            if isinstance(task, TrackedTask) and task.is_changed:
                 self.lanes[name].in_flight.update(task.running_jobs)
+                task.is_changed = False
 
     # What is in flight.
 
@@ -142,18 +157,19 @@ class Launcher:
         self._ordered = priority is not None
         ready = {name: self._startable(name, found.jobs) for name, found in view.readiness.items()}
         self.plan = make_plan(ready, priority)
+        self._has_news = True
 
     def _startable(self, name: str, jobs: Set[str]) -> Collection[str]:
         """Leave out the jobs that are to be tried later, or not again in this run."""
         task = self._tasks[name]
-        blocked = task.blocked if isinstance(task, FunctionTask) else {}
-        if not (self.failures or self.idle or self.vetoes or blocked):
+        blocked = task.blocked if isinstance(task, TrackedTask) else {}
+        if not (self.failures or self.idle or self.vetoes or self.retries or blocked):
             return jobs
         return [job for job in jobs if job not in blocked and not self._must_wait((name, job))]
 
     def _forget_withdrawn(self, view: View) -> None:
         """Forget what was to be tried later, or not again, of jobs that are not ready any more."""
-        for backoff in (self.failures, self.idle, self.vetoes):
+        for backoff in (self.failures, self.idle, self.vetoes, self.retries):
             for thing in backoff.things():
                 name, job = thing
                 found = view.readiness.get(name)
@@ -168,14 +184,14 @@ class Launcher:
     def _must_wait(self, thing: tuple[str, str]) -> bool:
         if self.failures.given_up(thing):
             return True
-        return any(backoff.wait(thing) for backoff in (self.failures, self.idle, self.vetoes))
+        return any(backoff.wait(thing) for backoff in (self.failures, self.idle, self.vetoes, self.retries))
 
     # Starting.
 
     async def dispatch(self) -> bool:
         """Start what the plan and the limits allow now, and tell whether anything was."""
         await self.quotas.give_back()
-        if not self.plan.levels:
+        if not self.plan.levels or not self._has_news:
             return False
         used, unknown = await self.quotas.usage()
         loads = {name: load for name, load in self.quotas.loads.items() if name not in unknown}
@@ -186,6 +202,7 @@ class Launcher:
         rooms = {name: lane.free if self._ordered else lane.room for name, lane in self.lanes.items()}
         rooms.update(dict.fromkeys(unknown, 0))
         admission = admit(self.plan, rooms, loads, used, self.quotas.caps, patient=waited, stuck=[*waited, *unknown])
+        self._has_news = bool(admission.chunks)
         started, cleared = False, self._cleared
         for name, jobs in admission.chunks:
             if cleared != self._cleared:
@@ -229,10 +246,11 @@ class Launcher:
     async def _check(self, task: Task, jobs: Sequence[str]) -> None:
         """Give jobs to their lane, unless something inhibits them by now: listings may have overlapped their end."""
         lane, cleared = self.lanes[task.name], self._cleared
+        claims = isinstance(task, TrackedTask) and task.claims
         lane.checking += len(jobs)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                ready = await still_ready(task, jobs, self._transient)
+                ready = await (self._claim(task, jobs) if claims else still_ready(task, jobs, self._transient))
         except Exception as error:
             why = f"it did not answer within {CHECK_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
             for job in jobs:
@@ -241,10 +259,37 @@ class Launcher:
         finally:
             lane.checking -= len(jobs)
         started = [job for job in jobs if job in ready and cleared == self._cleared]
-        for job in set(jobs).difference(started):
-            self._release(task, job)
+        if len(started) < len(jobs):
+            await self._take_back(task, set(jobs).difference(started))
         lane.give(started)
         self._on_room()
+
+    async def _claim(self, task: Task, jobs: Sequence[str]) -> set[str]:
+        """Claim jobs, and return those that nobody else has claimed and nothing inhibits by now.
+
+        Those that come next are claimed with them: as long as their claim stands, nobody else can start them.
+        """
+        assert isinstance(task, TrackedTask)  # noqa: S101  the caller saw it
+        claimed = self.lanes[task.name].claimed
+        if not claimed.issuperset(jobs):
+            wanted = [job for job in [*jobs, *self.plan.upcoming(task.name, CLAIM_AHEAD)] if job not in claimed]
+            won = await task.claim(wanted)
+            ready = await still_ready(task, won, self._transient)
+            claimed.update(ready)
+            if len(ready) < len(won):
+                await task.unclaim(set(won) - ready)
+        ready = claimed.intersection(jobs)
+        claimed.difference_update(jobs)
+        return ready
+
+    async def _take_back(self, task: Task, jobs: Collection[str]) -> None:
+        if isinstance(task, TrackedTask):
+            try:
+                await task.unclaim(jobs)
+            except Exception as error:  # the next controller finds claims that nothing came of
+                logger.warning("claims of task %s are not taken back: %s", task.name, error, exc_info=error)
+        for job in jobs:
+            self._release(task, job)
 
     def _not_vetoed(self, task: Task, jobs: list[str]) -> list[str]:
         if not jobs or not self._hooks.active("pdt_should_launch"):
@@ -262,22 +307,34 @@ class Launcher:
     def _release(self, task: Task, job: str) -> None:
         """Forget a job that is no longer in flight."""
         lane = self.lanes[task.name]
-        held = job in lane.in_flight
+        self._has_news = True
+        held = job in lane.in_flight and job not in lane.freed
         lane.in_flight.discard(job)
+        lane.freed.discard(job)
         lane.ended.add(job)
         if held:
             self.quotas.ended(task)
 
+    def free(self, task: Task, job: str) -> None:
+        """Let others have what a job took, which has ended although its record is not written."""
+        lane = self.lanes[task.name]
+        if job in lane.in_flight and job not in lane.freed:
+            lane.freed.add(job)
+            self.quotas.ended(task)
+            self._on_room()
+
     def _launched(self, task: Task, job: str) -> None:
         self.report.launched[task.name] += 1
-        if self.failures and not (isinstance(task, FunctionTask) and (job in task.running_jobs or job in task.lost)):
+        if self.failures and not (isinstance(task, TrackedTask) and (job in task.running_jobs or job in task.lost)):
             self.failures.succeeded((task.name, job))
-        if not isinstance(task, FunctionTask):
+        if not isinstance(task, TrackedTask):
             self._release(task, job)
             self.idle.failed((task.name, job), "its launch returned, but it is ready still")
             self._changed()
         elif job in task.blocked:
             self._block(task, job)
+        elif job in task.again:
+            self._start_again(task, job)
         elif not task.metadata and job not in task.running_jobs:
             self.lanes[task.name].finished.add(job)
             self._release(task, job)
@@ -289,10 +346,12 @@ class Launcher:
         """Let go of jobs that an executor has ended without a record."""
         for name, task in self._tasks.items():
             lane = self.lanes[name]
-            if isinstance(task, FunctionTask) and lane.in_flight:
+            if isinstance(task, TrackedTask) and lane.in_flight:
                 for job in task.take_unrecorded():
                     if job in task.blocked:
                         self._block(task, job)
+                    elif job in task.again:
+                        self._start_again(task, job)
                     elif job in task.lost:
                         self._release(task, job)
                         self._try_later(task, job, task.lost.pop(job))
@@ -302,7 +361,15 @@ class Launcher:
                     else:
                         self._release(task, job)
 
-    def _block(self, task: FunctionTask, job: str) -> None:
+    def _start_again(self, task: TrackedTask, job: str) -> None:
+        """See to it that a job whose attempt has failed is started again when it is time."""
+        seconds, reason = task.again.pop(job)
+        self.retries.failed((task.name, job), reason, seconds)
+        self.report.retried[task.name] += 1
+        self._release(task, job)
+        self._changed()
+
+    def _block(self, task: TrackedTask, job: str) -> None:
         self._release(task, job)
         self.report.problem(f"{task.name} {job}: {task.blocked[job]}")
         self._changed()
@@ -329,20 +396,22 @@ class Launcher:
             self.report.problem(f"{name} {min(alike)}{others}: could not be launched: {reason}{fix}")
 
     def _committed(self, jobs: list[Ended]) -> None:
-        for task, _, job, outcome in jobs:
+        for task, _, job, outcome, _ in jobs:
             if task.has_ready_override:  # it may say for ever that the job is ready
                 self.lanes[task.name].finished.add(job)
             if self.failures:
                 self.failures.succeeded((task.name, job))
+            if self.retries:
+                self.retries.succeeded((task.name, job))
             self._release(task, job)
-            (self.report.succeeded if outcome["success"] else self.report.failed)[task.name] += 1
+            (self.report.succeeded if outcome["success"] or task.failure_ok else self.report.failed)[task.name] += 1
             if self._tells_finished:
                 self._notify("pdt_job_finished", task=task, job=job, record=outcome)
         self._changed()
 
     def _commit_failed(self, jobs: list[Ended], reason: str) -> None:
         self.report.problem(f"jobs that ended are not recorded: {reason}" if jobs else reason, backend=True)
-        for task, _, job, _ in jobs:
+        for task, _, job, _, _ in jobs:
             self.lanes[task.name].finished.add(job)
             self._release(task, job)
         self._changed()
@@ -354,10 +423,12 @@ class Launcher:
         self._cleared += 1
         self.plan = Plan()
         for lane in self.lanes.values():
+            lane.claimed.clear()
+        for lane in self.lanes.values():
             for job in lane.withdraw():
                 self._release(lane.task, job)
         for task in self._tasks.values():
-            if isinstance(task, FunctionTask):
+            if isinstance(task, TrackedTask):
                 task.withdraw()
 
     async def settle(self) -> None:
@@ -366,6 +437,8 @@ class Launcher:
             await asyncio.wait(self._checks)
         for lane in self.lanes.values():
             await lane.drain()
+            if isinstance(lane.task, TrackedTask):
+                await lane.task.drain()
         await self.commit.flush()
         await self.quotas.give_back()
 
@@ -375,11 +448,14 @@ class Launcher:
             await cancel_and_wait(self._checks)
             for lane in self.lanes.values():
                 await lane.close()
+                if isinstance(lane.task, TrackedTask):
+                    await lane.task.drain()
+                    lane.task.is_changed = True
         finally:
             await self.commit.close()
         for lane in self.lanes.values():
             task = lane.task
-            for job in lane.in_flight.difference(task.running_jobs if isinstance(task, FunctionTask) else ()):
+            for job in lane.in_flight.difference(task.running_jobs if isinstance(task, TrackedTask) else ()):
                 self._release(task, job)
         await self.quotas.give_back()
 

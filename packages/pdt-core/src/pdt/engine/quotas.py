@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..resource_manager import ResourceManager, Resources
 from ..resource_manager.manager import demand
 from ..task.base import Task
-from ..task.function import FunctionTask
+from ..task.tracked import TrackedTask
 from .backoff import Backoff
 from .schedule import Load
 
@@ -33,7 +33,7 @@ class Quotas:
 
     def __init__(self, tasks: Mapping[str, Task]) -> None:
         self._tasks = tasks
-        self._ended: list[FunctionTask] = []
+        self._ended: list[TrackedTask] = []
         #: The managers that failed, each by its task's name.
         self.failures: Backoff[str] = Backoff(FIRST_DELAY, LONGEST_DELAY, ATTEMPTS)
 
@@ -70,7 +70,7 @@ class Quotas:
     async def reserve(self, task: Task, jobs: list[str]) -> list[str]:
         """Return those of `jobs` for which there are resources, in order."""
         manager, request = task.resource_manager, task.job_resources
-        if manager is None or request is None or not isinstance(task, FunctionTask):
+        if manager is None or request is None or not isinstance(task, TrackedTask):
             return jobs
         for count in range(len(jobs)):
             if await self._ask(task.name, manager.reserve(request), ...) is not None:
@@ -80,7 +80,7 @@ class Quotas:
 
     def ended(self, task: Task) -> None:
         """Note that a job does not need any more what was reserved for it."""
-        if isinstance(task, FunctionTask) and task.resource_manager is not None and task.holding:
+        if isinstance(task, TrackedTask) and task.resource_manager is not None and task.holding:
             task.holding -= 1
             self._ended.append(task)
 

@@ -18,6 +18,7 @@ class Report:
     :param launched: by task, the launches that succeeded.
     :param succeeded: by task, the jobs whose body returned.
     :param failed: by task, the jobs whose body raised.
+    :param retried: by task, the attempts that failed and were followed by another.
     :param problems: what went wrong apart from jobs' bodies, in order.
     :param backend_failed: whether a store or a task failed in a way that is not a job's fault.
     :param interrupted: whether the run was told to stop before it was done.
@@ -26,6 +27,7 @@ class Report:
     launched: Counter[str] = field(default_factory=Counter)
     succeeded: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    retried: Counter[str] = field(default_factory=Counter)
     problems: dict[str, None] = field(default_factory=dict)
     backend_failed: bool = False
     interrupted: bool = False

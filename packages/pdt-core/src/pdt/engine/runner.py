@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..plugins.hooks import Hooks
 from ..task.base import Task
-from ..task.function import FunctionTask
+from ..task.tracked import TrackedTask
 from ..task.record import DirectRecorder
 from .explain import explain, never_fits
 from .launch import Launcher
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 __all__ = ["Runner"]
+
+logger = logging.getLogger("pdt.engine")
 
 #: Seconds between looks at what cannot tell that it has changed: the least, and the most, when nothing moves.
 POLL_SECONDS = (0.05, 1.0)
@@ -62,22 +66,25 @@ class Runner:
         self._working = False
         self._stopping = False
         self._changed = True
-        self._woken = False
+        self._woken: set[Task] = set()
         self._live = False
         self._loop = asyncio.get_running_loop()
         self._notices: set[asyncio.Task[None]] = set()
         self._round: asyncio.Task[None] | None = None
         self._looked_at = self._look_cost = 0.0
 
-    def wake(self) -> None:
-        """Say, from any thread, that something has happened that a look would show."""
+    def wake(self, task: Task) -> None:
+        """Say, from any thread, that something has happened which a task should look at."""
+        if asyncio._get_running_loop() is self._loop:
+            self._note_wake(task)
+            return
         try:
-            self._loop.call_soon_threadsafe(self._note_wake)
+            self._loop.call_soon_threadsafe(self._note_wake, task)
         except RuntimeError:
             return  # the loop is closed: nobody is left to be told
 
-    def _note_wake(self) -> None:
-        self._woken = True
+    def _note_wake(self, task: Task) -> None:
+        self._woken.add(task)
         self._note_change()
 
     def _note_change(self) -> None:
@@ -107,11 +114,12 @@ class Runner:
                 fix="wait until that has returned, or stop it with its stop()",
             )
         self._working = True
-        functions = [task for task in self._pipeline.tasks.values() if isinstance(task, FunctionTask)]
+        tracked = [task for task in self._pipeline.tasks.values() if isinstance(task, TrackedTask)]
         for task in self._pipeline.tasks.values():
-            task.wake = self.wake
-        for function in functions:
-            function.recorder = self.launcher.commit
+            task.wake = partial(self.wake, task)
+        for task in tracked:
+            task.recorder = self.launcher.commit
+            task.on_free = self.launcher.free
         self.launcher.open()
         try:
             yield
@@ -126,17 +134,33 @@ class Runner:
                 await cancel_and_wait(self._notices)
                 for task in self._pipeline.tasks.values():
                     task.wake = None
-                for function in functions:
-                    function.recorder = DirectRecorder()
+                for task in tracked:
+                    task.recorder = DirectRecorder()
+                    task.on_free = None
 
     async def update(self) -> bool:
         """Let every task look after its live jobs, and tell whether anything is live or happened."""
-        self._woken = False
+        self._woken.clear()
         self._live = await self._looker.update()
+        self.launcher.take_over()
         self.launcher.release_ended()
         for manager in self._pipeline.resource_managers:
             await manager.flush()
         return self._live
+
+    async def _reap(self) -> None:
+        """Let the tasks that have woken the engine look at what has happened."""
+        if not all(isinstance(task, TrackedTask) and task.is_quick for task in self._woken):
+            await self.update()
+            return
+        woken, self._woken = self._woken, set()
+        for task in woken:
+            try:
+                await task.update()
+            except Exception:  # tried again by the next round, which reports it
+                logger.debug("update of task %s failed", task.name, exc_info=True)
+                self._note_change()
+        self.launcher.release_ended()
 
     async def look(self) -> None:
         """List every repository once, and plan to start what is ready."""
@@ -171,7 +195,7 @@ class Runner:
                 self._stopping = True
                 self.launcher.clear()
             if self._woken:  # what has ended makes room, however long the next look is put off
-                await self.update()
+                await self._reap()
             if self._changed and not self._until_look():
                 started_at = time.monotonic()
                 await self.update()
@@ -231,7 +255,7 @@ class Runner:
     def _soonest(self) -> float | None:
         """Return the seconds until something that failed is tried again, or None if nothing is to be."""
         launcher, looker = self.launcher, self._looker
-        backoffs = (launcher.failures, launcher.idle, launcher.quotas.failures, looker.updates, looker.listings)
+        backoffs = (launcher.failures, launcher.idle, launcher.retries, launcher.quotas.failures, looker.updates, looker.listings)
         waits = [backoff.soonest() for backoff in backoffs]
         return min((wait for wait in waits if wait is not None), default=None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from ..resource_manager import Resources, ResourceType
 
@@ -33,6 +34,11 @@ class Plan:
     def next_job(self, task: str) -> str:
         """Return the job of `task` that is to be started next."""
         return next(queues[task][0] for _, queues in self.levels if task in queues)
+
+    def upcoming(self, task: str, count: int) -> list[str]:
+        """Return the next `count` jobs of `task`, or as many as there are."""
+        queues = (queues[task] for _, queues in self.levels if task in queues)
+        return list(islice(chain.from_iterable(queues), count))
 
     def waiting(self, task: str) -> int:
         """Return how many jobs of `task` are still to be started."""

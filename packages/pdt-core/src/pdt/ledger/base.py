@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import CorruptRecordError
@@ -43,6 +43,25 @@ class Ledger(ABC):
     @abstractmethod
     async def delete(self, key: str) -> bool:
         """Free the key, and tell whether this call did; it is no error if it is free already."""
+
+    # Many at once: a ledger that can do better than one by one has its own.
+
+    async def insert_all(self, entries: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Write the entries whose keys are free, and return their keys."""
+        return {key for key, value in entries.items() if await self.insert(key, value)}
+
+    async def items(self, prefix: str = "") -> dict[str, dict[str, Any]]:
+        """Return the entries whose keys begin with `prefix`."""
+        found = {key: await self.get(key) for key in await self.list(prefix)}
+        return {key: value for key, value in found.items() if value is not None}
+
+    async def delete_all(self, keys: Iterable[str]) -> None:
+        """Free the keys, in order."""
+        for key in keys:
+            await self.delete(key)
+
+    def close(self) -> None:  # noqa: B027  a hook that most classes leave alone
+        """Give back files and connections, to be taken again when they are needed."""
 
 
 def check_entry(key: str) -> str:

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from ..streams import AReadStream, AReadText, AWriteStream, AWriteText
     from .wrappers import MapRepository
 
-__all__ = ["BlobRepository", "Child", "MetadataRepository", "Opening", "Repository", "job_getter"]
+__all__ = ["BlobRepository", "Child", "MetadataRepository", "Opening", "Repository", "Use", "job_getter"]
 
 Mode = Literal["r", "rb", "w", "wb"]
+#: What a pipeline does with a repository: look which jobs it has and make nothing, read it, or write to it as well.
+Use = Literal["look", "read", "write"]
 Method = TypeVar("Method", bound=Callable[..., Any])
 Stream = TypeVar("Stream")
 
@@ -94,11 +96,11 @@ class Repository(ABC):
     def report_skipped(self, keys: Iterable[str]) -> None:
         """Warn of keys that are not job ids, once per key."""
         warned: set[str] = self.__dict__.setdefault("_warned", set())
-        for key in keys:
+        for key in sorted(keys, key=ascii):
             if key not in warned and len(warned) < REMEMBERED_WARNINGS:
                 warned.add(key)
-                reason = self.job_ids.reason(key)
-                logger.warning("Skipping %.200s in %s - not a valid job id: %s", ascii(key), self, reason)
+                text = "Skipping %.200s in %s - not a valid job id: %s"
+                logger.warning(text, ascii(key), self, self.job_ids.reason(key), extra={"skipped_key": key})
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.filter_jobs(self.unfiltered_iter())
@@ -151,12 +153,29 @@ class Repository(ABC):
     async def validate(self) -> None:  # noqa: B027  a hook that most classes leave alone
         """Raise an exception if the repository is misconfigured; the pipeline calls it on opening."""
 
+    def expect(self, use: Use) -> None:  # noqa: B027  a hook that most classes leave alone
+        """Learn, before `validate`, what the pipeline that opens does with it: "look", "read" or "write".
+
+        Where it only looks, nothing may be made, and what is missing is empty.
+        """
+
+    async def overlooked(self) -> Mapping[str, str]:
+        """Return what lies in the store like a job and is none, and why; for a person who looks for it."""
+        return {}
+
     def stamp(self) -> Hashable | None:
         """Return a value that changes whenever the set of keys does, or None if the store cannot tell."""
         return None
 
     def durable_path(self) -> str | None:
         """Return a local path on the file system that holds the values, or None if another host makes them durable."""
+        return None
+
+    def staged(self, job: str, token: str) -> tuple[str, str] | None:
+        """Return a local path to write a value at, and where to move it once it counts; None if there is no such thing.
+
+        :param token: 32 hexadecimal digits, other for each writer.
+        """
         return None
 
     def release(self) -> None:  # noqa: B027  a hook that most classes leave alone

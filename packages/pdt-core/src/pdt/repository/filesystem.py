@@ -6,7 +6,9 @@ import os
 import shutil
 import time
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Set
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from errno import EACCES, EEXIST
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,15 @@ from .. import localfs
 from ..errors import InvalidJobIdError
 from ..localfs import call
 from ..mounts import has_exact_stamps
-from .base import BlobRepository, Mode, Opening, Repository, check_mode, job_getter
+from .base import BlobRepository, Mode, Opening, Repository, Use, check_mode, job_getter
 from .filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
 
 __all__ = ["DirectoryRepository", "FileRepository", "FileRepositoryBase"]
 
 #: Nanoseconds for which a coarse clock of a directory may stand still: a younger stamp may hide a change.
 STAMP_GRANULARITY = 2_000_000_000
+#: The directory of values that do not count yet.
+STAGING = f"{localfs.TEMPORARY_PREFIX}staged"
 
 
 class FileRepositoryBase(Repository):
@@ -40,7 +44,9 @@ class FileRepositoryBase(Repository):
         self.case_insensitive = case_insensitive
         self._directory = os.fspath(self.basedir)
         self._prefix = os.path.join(self._directory, "")
+        self._staging: str | None = None
         self._swept = False
+        self._use: Use = "write"
         self._rule = self.job_ids
         #: Whether every job id that the rule accepts makes a file name.
         self._is_plain = set("/\0").isdisjoint(self.CHARSET) and "." not in self.CHARSET_START_END
@@ -56,6 +62,9 @@ class FileRepositoryBase(Repository):
 
     #: Which entries of the directory may be jobs.
     _accepts_entry: Callable[[os.DirEntry[str]], bool]
+    #: Which entries are of the kind that jobs are, and what that is called.
+    _is_of_kind: Callable[[os.DirEntry[str]], bool]
+    _kind: str
 
     @abstractmethod
     def _holds(self, path: str) -> bool:
@@ -68,7 +77,7 @@ class FileRepositoryBase(Repository):
         self._rule.check(job)
         name = job + self.extension
         if "/" in name or "\0" in name or _is_reserved(name):
-            raise InvalidJobIdError(job, "it cannot be a file name")
+            raise InvalidJobIdError(job, "it cannot be a file name", fix="use one that a file can have")
         return self._prefix + name
 
     def _accepts(self, job: str) -> bool:
@@ -101,13 +110,46 @@ class FileRepositoryBase(Repository):
     def _names(self) -> list[str]:
         """Return the names of the entries that may be jobs."""
         accepts = self._accepts_entry
-        with os.scandir(self._directory) as entries:
+        with self._entries() as entries:
             try:
                 return [entry.name for entry in filter(accepts, entries)]
             except OSError:
                 pass  # one of them cannot be looked at, such as a link that leads to itself
-        with os.scandir(self._directory) as entries:
+        with self._entries() as entries:
             return [entry.name for entry in entries if _succeeds(accepts, entry)]
+
+    @contextmanager
+    def _entries(self) -> Iterator[Iterable[os.DirEntry[str]]]:
+        try:
+            entries = os.scandir(self._directory)
+        except FileNotFoundError:
+            if self._use != "look":
+                raise
+            yield ()  # nobody has needed it yet
+            return
+        with entries:
+            yield entries
+
+    async def overlooked(self) -> Mapping[str, str]:
+        """Return the entries with the extension that are of the wrong kind, and links that lead nowhere."""
+        return await call(self.inline, self._overlooked)
+
+    def _overlooked(self) -> dict[str, str]:
+        found = {}
+        with self._entries() as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith(".") or _succeeds(self._is_of_kind, entry) or not self._has_extension(name):
+                    continue
+                if not os.path.exists(entry.path):
+                    found[name] = "it is a link that leads nowhere"
+                elif self.extension:  # else it may be there for something else
+                    found[name] = f"it is not a {self._kind}"
+        return found
+
+    def _has_extension(self, name: str) -> bool:
+        found = name[len(name) - len(self.extension) :]
+        return found == self.extension or (self.case_insensitive and found.lower() == self.extension.lower())
 
     def _list(self) -> set[str]:
         names = self._names()
@@ -115,7 +157,7 @@ class FileRepositoryBase(Repository):
         hidden: list[str] = []
         if f"\n{localfs.TEMPORARY_PREFIX}" in text:
             hidden = [name for name in names if name.startswith(localfs.TEMPORARY_PREFIX)]
-        if not self._swept:
+        if not self._swept and self._use != "look":
             self._swept = True
             localfs.sweep_temporaries(self._directory, hidden)
         keys = self._without_extension(names, text)
@@ -157,17 +199,29 @@ class FileRepositoryBase(Repository):
             return self._list().intersection(jobs)
         return set(filter(self._has, jobs))
 
+    def expect(self, use: Use) -> None:
+        """Learn what the pipeline does with it: where it only reads, `validate` asks for no more."""
+        self._use = use
+
     async def validate(self) -> None:
         """Make the directory if it is missing.
 
-        :raises PermissionError: if it cannot be written.
+        :raises FileExistsError: if something else has its name.
+        :raises PermissionError: if it cannot be written, or read where nothing writes to it.
         """
-        await call(self.inline, self._validate)
+        if self._use != "look":
+            await call(self.inline, self._validate)
 
     def _validate(self) -> None:
-        os.makedirs(self._directory, exist_ok=True)
-        if not os.access(self._directory, os.W_OK | os.X_OK):
-            raise PermissionError(f"cannot write to {self._directory}: check its owner and mode")
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+        except FileExistsError as error:
+            raise FileExistsError(EEXIST, "Not a directory", error.filename) from None
+        if self._use == "read":
+            if not os.access(self._directory, os.R_OK | os.X_OK):
+                raise PermissionError(EACCES, "Permission to read denied", self._directory)
+        elif not os.access(self._directory, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, "Permission to write denied", self._directory)
 
     def fullpath(self, job: str) -> Path:
         """Return the local path of the entry of `job`, existing or not.
@@ -210,7 +264,12 @@ class FileRepositoryBase(Repository):
         """
         if not self.inline:
             return None
-        state = os.stat(self._directory)
+        try:
+            state = os.stat(self._directory)
+        except FileNotFoundError:
+            if self._use != "look":
+                raise
+            return None
         if not self._has_exact_stamps and time.time_ns() - state.st_mtime_ns < STAMP_GRANULARITY:
             return None
         return (state.st_dev, state.st_ino, state.st_mtime_ns)
@@ -218,6 +277,27 @@ class FileRepositoryBase(Repository):
     def durable_path(self) -> str | None:
         """Return the directory."""
         return self._directory
+
+    def staged(self, job: str, token: str) -> tuple[str, str]:
+        """Return a path on the same file system, with the same extension, that no listing shows; and the entry's own.
+
+        :raises InvalidJobIdError: if `job` is not a valid job id.
+        """
+        target = self._find(job)
+        staging = self._staging
+        if staging is None:
+            staging = self._staging = os.path.join(self._directory, STAGING)
+            os.makedirs(staging, exist_ok=True)
+        return os.path.join(staging, f"{token}-{os.path.basename(target)}"), target
+
+    def release(self) -> None:
+        """Remove the directory of what is staged, if nothing is."""
+        staging, self._staging = self._staging, None
+        if staging is not None:
+            try:
+                os.rmdir(staging)
+            except OSError:
+                pass  # something runs that writes there
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in ("inline", "_has_exact_stamps")}
@@ -235,7 +315,8 @@ class FileRepository(FileRepositoryBase, BlobRepository):
     :param case_insensitive: whether the extension is recognised in any case.
     """
 
-    _accepts_entry = staticmethod(os.DirEntry.is_file)
+    _accepts_entry = _is_of_kind = staticmethod(os.DirEntry.is_file)
+    _kind = "file"
 
     def _holds(self, path: str) -> bool:
         return os.path.isfile(path)
@@ -281,6 +362,9 @@ class DirectoryRepository(FileRepositoryBase):
 
     :param discard_empty: whether a directory without entries counts as absent.
     """
+
+    _is_of_kind = staticmethod(os.DirEntry.is_dir)
+    _kind = "directory"
 
     def __init__(self, *args: Any, discard_empty: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,7 +13,7 @@ from ..database import Database
 from ..errors import CorruptRecordError
 from ..localfs import call
 from ..plain import dumps, dumps_flat, is_flat, loads
-from .base import MetadataRepository
+from .base import MetadataRepository, Use
 
 __all__ = ["SqliteMetadataRepository"]
 
@@ -47,25 +47,45 @@ class SqliteMetadataRepository(MetadataRepository):
         self.name = name
         self._database = Database(self.path, SCHEMA)
         self._durable = Database(self.path, SCHEMA, durable=True)
+        self._use: Use = "write"
 
     @cached_property
     def inline(self) -> bool:  # type: ignore[override]
         """Whether the file lies on a local file system."""
         return localfs.is_local(self.path)
 
+    def expect(self, use: Use) -> None:
+        """Learn what the pipeline does with it: where it only looks, no file is made."""
+        self._use = use
+
+    @property
+    def _is_missing(self) -> bool:
+        """Whether there is no file yet, and none is to be made."""
+        if self._use != "look":
+            return False
+        try:
+            os.stat(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False  # opening it says why it cannot be used
+        return False
+
+    def _query(self, query: str, *parameters: Any) -> list[Any]:
+        return [] if self._is_missing else self._database.query(query, *parameters)
+
     async def validate(self) -> None:
         """Make the file if it is missing.
 
         :raises BackendError: if it cannot be used.
         """
-        await call(self.inline, self._database.query, "SELECT 1 FROM records LIMIT 1")
+        if self._use != "look":
+            await call(self.inline, self._query, "SELECT 1 FROM records LIMIT 1")
 
     async def contains(self, item: str) -> bool:
         """Tell whether there is a record of the job."""
         query = "SELECT 1 FROM records WHERE name = ? AND job = ?"
-        return self.job_ids.accepts(item) and bool(
-            await call(self.inline, self._database.query, query, self.name, item)
-        )
+        return self.job_ids.accepts(item) and bool(await call(self.inline, self._query, query, self.name, item))
 
     async def present(self, jobs: Collection[str]) -> set[str]:
         """Return those of `jobs` that have a record."""
@@ -73,18 +93,18 @@ class SqliteMetadataRepository(MetadataRepository):
         if not wanted:
             return set()
         query = "SELECT job FROM records WHERE name = ? AND job IN (SELECT value FROM json_each(?))"
-        rows = await call(self.inline, self._database.query, query, self.name, json.dumps(wanted))
+        rows = await call(self.inline, self._query, query, self.name, json.dumps(wanted))
         return {row[0] for row in rows}
 
     async def keys(self) -> Set[str]:
         """Return the job of every record."""
         # One long text is read faster than a row per job.
         query = "SELECT count(*), group_concat(job, char(10)) FROM records WHERE name = ?"
-        [(count, text)] = await call(self.inline, self._database.query, query, self.name)
+        [(count, text)] = await call(self.inline, self._query, query, self.name) or [(0, None)]
         keys = set(text.split("\n")) if count else set()
         if len(keys) != count:  # a stranger's job has a line end in it
             query = "SELECT job FROM records WHERE name = ?"
-            keys = {job for (job,) in await call(self.inline, self._database.query, query, self.name)}
+            keys = {job for (job,) in await call(self.inline, self._query, query, self.name)}
         return keys
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
@@ -98,7 +118,7 @@ class SqliteMetadataRepository(MetadataRepository):
         :raises CorruptRecordError: if the record cannot be read.
         """
         query = "SELECT data FROM records WHERE name = ? AND job = ?"
-        rows = await call(self.inline, self._database.query, query, self.name, self.job_ids.check(job))
+        rows = await call(self.inline, self._query, query, self.name, self.job_ids.check(job))
         return self._load(job, rows[0][0]) if rows else {}
 
     def _load(self, job: str, text: str) -> Any:
@@ -110,7 +130,7 @@ class SqliteMetadataRepository(MetadataRepository):
     async def items(self) -> Mapping[str, Any]:
         """Return every job's data; for a record that cannot be read its error."""
         infos: dict[str, Any] = {}
-        rows = await call(self.inline, self._database.query, "SELECT job, data FROM records WHERE name = ?", self.name)
+        rows = await call(self.inline, self._query, "SELECT job, data FROM records WHERE name = ?", self.name)
         for job, text in rows:
             try:
                 infos[job] = self._load(job, text)
@@ -165,7 +185,7 @@ class SqliteMetadataRepository(MetadataRepository):
 
     def stamp(self) -> Hashable | None:
         """Return what changes with every commit to the file."""
-        return self._database.version() if self.inline else None
+        return self._database.version() if self.inline and not self._is_missing else None
 
     def durable_path(self) -> str | None:
         """Return the directory of the file."""

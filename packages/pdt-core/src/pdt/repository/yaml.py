@@ -55,28 +55,32 @@ def dump_yaml(data: Any) -> str:
         raise TypeError(f"this value cannot be stored as YAML: {error}") from None
 
 
-def load_yaml(text: bytes, store: str, job: str) -> Any:
+def load_yaml(text: bytes, store: str, job: str, file: str | None = None) -> Any:
     """Return what `text` says.
 
     :param store: where it comes from, for the error.
+    :param file: Optional: the file that has it, for the error.
     :raises CorruptRecordError: if it is no YAML, is too large or nested too deeply.
     """
     import yaml
 
+    def corrupt(reason: str) -> CorruptRecordError:
+        return CorruptRecordError(store, job, reason, file=file)
+
     if len(text) > RECORD_LIMIT:
-        raise CorruptRecordError(store, job, f"it has more than {RECORD_LIMIT} bytes")
+        raise corrupt(f"it has more than {RECORD_LIMIT} bytes")
     try:
         return _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise CorruptRecordError(store, job, f"{where}{error.problem or error.context}") from error
+        raise corrupt(f"{where}{error.problem or error.context}") from error
     except RecursionError:
-        raise CorruptRecordError(store, job, "it is nested too deeply") from None
+        raise corrupt("it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise CorruptRecordError(store, job, " ".join(str(error).split())) from error
+        raise corrupt(" ".join(str(error).split())) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
-        raise CorruptRecordError(store, job, f"a value does not fit its tag: {error}") from error
+        raise corrupt(f"a value does not fit its tag: {error}") from error
 
 
 def _load(text: bytes) -> Any:
@@ -204,7 +208,7 @@ class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
             text = await call(self.inline, read_bytes, path, RECORD_LIMIT + 1)
         except FileNotFoundError:
             return {}
-        return load_yaml(text, repr(self), job)
+        return load_yaml(text, repr(self), job, path)
 
     async def dump(self, job: str, data: Any) -> None:
         """Store `data` for `job`.

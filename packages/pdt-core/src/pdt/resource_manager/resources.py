@@ -75,25 +75,37 @@ class Resources:
 
     def __add__(self, other: Resources) -> Resources:
         launches = None if self.launches is None or other.launches is None else self.launches + other.launches
-        return Resources(EXACT.add(self.cpu, other.cpu), EXACT.add(self.mem, other.mem), launches)
+        return _exact(EXACT.add(self.cpu, other.cpu), EXACT.add(self.mem, other.mem), launches)
 
     def __sub__(self, other: Resources) -> Resources:
         launches = None if self.launches is None or other.launches is None else self.launches - other.launches
-        return Resources(EXACT.subtract(self.cpu, other.cpu), EXACT.subtract(self.mem, other.mem), launches)
+        return _exact(EXACT.subtract(self.cpu, other.cpu), EXACT.subtract(self.mem, other.mem), launches)
 
     def __mul__(self, times: int) -> Resources:
+        if times == 1:
+            return self
         launches = None if self.launches is None else self.launches * times
-        return Resources(EXACT.multiply(self.cpu, times), EXACT.multiply(self.mem, times), launches)
+        return _exact(EXACT.multiply(self.cpu, times), EXACT.multiply(self.mem, times), launches)
 
     __rmul__ = __mul__
 
     def excess(self, limit: Resources) -> ResourceType | None:
         """Return the first resource of which this is more than `limit`, or None if there is none."""
-        for resource, cap in limit._amounts():
-            amount = self.amount(resource)
-            if cap is not None and (amount is None or amount > cap):
-                return resource
+        if self.cpu > limit.cpu:
+            return ResourceType.CPU
+        if self.mem > limit.mem:
+            return ResourceType.MEM
+        if limit.launches is not None and (self.launches is None or self.launches > limit.launches):
+            return ResourceType.RATE
         return None
+
+
+def _exact(cpu: Decimal, mem: Decimal, launches: int | None) -> Resources:
+    """Return amounts that need no rounding: sums and multiples of amounts that were rounded."""
+    amounts = object.__new__(Resources)
+    # It is a frozen dataclass, whose checks cost more than the arithmetic.
+    amounts.__dict__.update(cpu=cpu, mem=mem, launches=launches)
+    return amounts
 
 
 def _rounded_up(name: str, amount: Decimal, step: Decimal) -> Decimal:

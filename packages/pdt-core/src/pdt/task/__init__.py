@@ -4,5 +4,17 @@ from ..link import Link
 from .base import Task
 from .executor import ExecutorTask
 from .function import FunctionTask, FunctionTaskProtocol, InProcessSyncTask
+from .process import STDOUT, ProcessTask
+from .tracked import TrackedTask
 
-__all__ = ["ExecutorTask", "FunctionTask", "FunctionTaskProtocol", "InProcessSyncTask", "Link", "Task"]
+__all__ = [
+    "STDOUT",
+    "ExecutorTask",
+    "FunctionTask",
+    "FunctionTaskProtocol",
+    "InProcessSyncTask",
+    "Link",
+    "ProcessTask",
+    "Task",
+    "TrackedTask",
+]

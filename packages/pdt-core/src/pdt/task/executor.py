@@ -10,7 +10,9 @@ from ..errors import ConfigurationError
 from ..repository.base import MetadataRepository, Repository
 from ..repository.live import ExecutorLiveRepo
 from .function import FunctionTask
+from .pool import Pool
 from .remote import Call, Ended, by_name, run_call
+from .worker import Controller, lock_byte
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -31,7 +33,9 @@ class ExecutorTask(FunctionTask):
     module, and its repositories have to be such that another process can open them.
 
     :param name: the task's name.
-    :param executor: where bodies run; whoever made it shuts it down.
+    :param executor: where bodies run; whoever made it shuts it down. Or what makes one, for example
+        `partial(ProcessPoolExecutor, 4)`: called when the first job comes, and again after a worker was lost; what it
+        made is shut down when the pipeline is closed.
     :param done: takes a record of each job's end; linked as "done".
     :param ready: Optional: the repository that says which jobs may start.
     :param func: Optional: the body, where the task is not used as a decorator.
@@ -42,7 +46,7 @@ class ExecutorTask(FunctionTask):
     def __init__(
         self,
         name: str,
-        executor: Executor,
+        executor: Executor | Callable[[], Executor],
         done: MetadataRepository,
         ready: Repository | None = None,
         func: Callable[..., Any] | None = None,
@@ -60,13 +64,25 @@ class ExecutorTask(FunctionTask):
             job_resources=job_resources,
             disabled=disabled,
         )
-        self.executor = executor
+        self._pool = Pool(name, executor)
+        #: The file in which workers lock a byte while they run a job; None if nobody is to see it.
         #: The running jobs, each with its future.
         self.rev_jobs: dict[str, Future[Ended]] = {}
         self._cancelled: set[str] = set()
-        self._ended: deque[str] = deque()
+        self._to_reap: deque[str] = deque()
         self._unrecorded: list[str] = []
-        self.concurrency = max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
+        self.concurrency = _queued(self._pool.made)
+
+    @property
+    def executor(self) -> Executor:
+        """Where bodies run; made now, if the task makes it and has not yet."""
+        if self._pool.made is None and self.concurrency == LEAST_QUEUED:
+            self.concurrency = _queued(self._pool.get())
+        return self._pool.get()
+
+    async def release(self) -> None:
+        """Shut down the executor if the task has made it, once the bodies that it runs have returned."""
+        await self._pool.release()
 
     def _link_status(self) -> None:
         self.live = ExecutorLiveRepo(self)
@@ -85,24 +101,32 @@ class ExecutorTask(FunctionTask):
 
     @property
     def runs_elsewhere(self) -> bool:  # type: ignore[override]
-        """Whether bodies run in other processes."""
+        """Whether bodies run in other processes, as far as is known."""
         from concurrent.futures import ThreadPoolExecutor
 
-        return not isinstance(self.executor, ThreadPoolExecutor)
+        kind = self._pool.kind
+        return kind is None or not issubclass(kind, ThreadPoolExecutor)
+
+    @property
+    def _has_processes(self) -> bool:
+        from concurrent.futures import ProcessPoolExecutor
+
+        kind = self._pool.kind
+        return kind is not None and issubclass(kind, ProcessPoolExecutor)
 
     async def validate(self) -> None:
         """Check the body's parameters, and that another process can find it and its repositories.
 
+        Where nobody knows what kind of executor will be made, the latter is found out at the first launch.
+
         :raises ConfigurationError: if it cannot.
         """
         await super().validate()
-        if self.runs_elsewhere:
+        if self._pool.kind is not None and self.runs_elsewhere:
             self._check_sendable(self._call("job"))
 
     def _check_sendable(self, call: Call) -> None:
-        from concurrent.futures import ProcessPoolExecutor
-
-        if not isinstance(self.executor, ProcessPoolExecutor):
+        if not self._has_processes:
             return  # others have ways of their own to send what pickle cannot
         import pickle
 
@@ -126,14 +150,18 @@ class ExecutorTask(FunctionTask):
                 f"{', '.join(map(repr, unsendable))}: it lives in this process only",
                 fix="link a repository on disk, for example FileRepository or SqliteMetadataRepository",
             )
-        return Call(by_name(self.name, self.func, self), job, self.arguments)
+        lock = None
+        if self.lock_file is not None and self._has_processes:
+            lock = (self.lock_file, lock_byte(self.name, job))
+        return Call(by_name(self.name, self.func, self), job, self.arguments, Controller.this(), lock)
 
     async def launch(self, job: str) -> None:
         """Hand one job to the executor; where `synchronous`, wait for its end."""
-        self.done.job_ids.check(job)
+        self._job_ids.check(job)
         if job in self.rev_jobs:
             return
-        future = self.executor.submit(run_call, self._call(job))
+        self.executor  # noqa: B018  what is sent depends on what is made
+        future = self._pool.submit(run_call, self._call(job))
         self.rev_jobs[job] = future
         future.add_done_callback(lambda _: self._on_end(job))
         if self.synchronous:
@@ -144,15 +172,15 @@ class ExecutorTask(FunctionTask):
 
     def _on_end(self, job: str) -> None:
         """Note the end of a job; called in whichever thread ended it."""
-        self._ended.append(job)
+        self._to_reap.append(job)
         if self.wake is not None:
             self.wake()
 
     async def update(self) -> bool:
         """Record the jobs that have ended, and tell whether any was running."""
         busy = bool(self.rev_jobs)
-        while self._ended:
-            await self._reap(self._ended.popleft())
+        while self._to_reap:
+            await self._reap(self._to_reap.popleft())
         return busy
 
     async def _reap(self, job: str) -> None:
@@ -176,7 +204,7 @@ class ExecutorTask(FunctionTask):
             else:
                 await self._failed(job, ended.failure, ended.corrupt)
         except BaseException:
-            self._ended.append(job)  # its end is still to be recorded
+            self._to_reap.append(job)  # its end is still to be recorded
             raise
         self._forget(job)
 
@@ -207,6 +235,11 @@ class ExecutorTask(FunctionTask):
             if future.cancel():
                 self._forget(job)
                 self._on_end(job)
+
+
+def _queued(executor: Executor | None) -> int:
+    """Return how many jobs an executor is given at once."""
+    return max(QUEUED_PER_WORKER * (getattr(executor, "_max_workers", None) or 1), LEAST_QUEUED)
 
 
 def _is_lost_worker(error: BaseException) -> bool:

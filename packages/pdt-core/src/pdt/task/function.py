@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from ..errors import ConfigurationError, CorruptRecordError
+from ..attempts.policy import Retry
+from ..errors import CorruptRecordError
 from ..repository.base import MetadataRepository, Repository
-from .base import Task
 from .body import arguments_of, call_plain, is_async
-from .record import DirectRecorder, Outcome, Recorder, failure, now, success
+from .record import Outcome, failure, now, success
+from .tracked import TrackedTask
 
 if TYPE_CHECKING:
     from ..resource_manager import ResourceManager, Resources
@@ -25,7 +26,7 @@ class FunctionTaskProtocol(Protocol):
     def __call__(self, job: str, **links: Any) -> Any: ...
 
 
-class FunctionTask(Task):
+class FunctionTask(TrackedTask):
     """What tasks with a Python function as their body share.
 
     :param name: the task's name.
@@ -33,6 +34,11 @@ class FunctionTask(Task):
     :param ready: Optional: the repository that says which jobs may start.
     :param func: Optional: the body, where the task is not used as a decorator.
     :param resource_manager: Optional: the quota that each running job takes `job_resources` of.
+    :param failed: Optional: takes the records of failed jobs in place of `done`, so that what depends on them waits;
+        linked as "failed".
+    :param retry: when a failed job is tried again; by default never.
+    :param timeout: Optional: seconds, or a timedelta, that a job may take.
+    :param failure_ok: whether a failed job counts as done, and its run as successful.
     :param disabled: whether no job is to be started.
     """
 
@@ -45,48 +51,30 @@ class FunctionTask(Task):
         *,
         resource_manager: ResourceManager | None = None,
         job_resources: Resources | None = None,
+        failed: MetadataRepository | None = None,
+        retry: Retry | int | None = None,
+        timeout: float | timedelta | None = None,
+        failure_ok: bool = False,
         disabled: bool = False,
     ) -> None:
-        super().__init__(name, ready, disabled)
-        if not isinstance(done, MetadataRepository):
-            raise ConfigurationError(
-                f"done of task {name!r} is {type(done).__name__}, which cannot hold records",
-                fix="pass a MetadataRepository, for example SqliteMetadataRepository('.pdt/records.sqlite', 'done')",
-            )
-        self.done = done
+        super().__init__(
+            name,
+            done,
+            ready,
+            resource_manager=resource_manager,
+            job_resources=job_resources,
+            failed=failed,
+            retry=retry,
+            timeout=timeout,
+            failure_ok=failure_ok,
+            disabled=disabled,
+        )
         self._job_ids = done.job_ids
         self.func = func
-        self.resource_manager = resource_manager
-        self.job_resources = None if job_resources is None else _checked(name, job_resources)
-        if (resource_manager is None) != (job_resources is None):
-            raise ConfigurationError(
-                f"task {name!r} names a quota and no amount of it, or an amount and no quota",
-                fix="pass both resource_manager=... and job_resources=..., or neither",
-            )
-        self.recorder: Recorder = DirectRecorder()
-        #: The number of jobs for which `job_resources` are reserved.
-        self.holding = 0
-        #: Jobs that read a broken record, and why: they are not at fault, so they are neither recorded nor retried.
-        self.blocked: dict[str, str] = {}
-        #: Jobs whose worker was lost, and how: nobody knows which job is at fault, so they are tried again.
-        self.lost: dict[str, str] = {}
         #: Plain functions that run on although their launch was cancelled.
         self._left: dict[str, BodyThread] = {}
         self._arguments: dict[str, Repository] | None = None
         self._is_async = False
-        self._link_status()
-        if resource_manager is not None:
-            resource_manager.register(self._load)
-
-    def _link_status(self) -> None:
-        """Link the repositories that say what has become of a job."""
-        self.link("done", self.done, is_status=True, inhibits_start=True, required_for_output=True)
-
-    async def _load(self) -> Resources:
-        """Report what this task's jobs hold of the quota."""
-        from ..resource_manager import Resources
-
-        return (self.job_resources or Resources.zero()) * self.holding
 
     def __call__(self, func: Callable[..., Any]) -> Self:
         """Make `func` the body, as a decorator."""
@@ -113,36 +101,17 @@ class FunctionTask(Task):
         self._arguments = self.arguments
         self.blocked.clear()
 
-    @property
-    def running_jobs(self) -> Collection[str]:
-        """The jobs that run on after their launch has returned."""
-        return ()
-
-    def take_unrecorded(self) -> list[str]:
-        """Return the jobs that ended without a record since the last call, after their launch had returned."""
-        return []
-
-    def withdraw(self) -> None:
-        """Take back the jobs that were launched and have not begun; they stay ready."""
-
     async def _succeeded(self, job: str, start: datetime, end: datetime) -> None:
         if self.metadata:
-            await self.recorder.record(self, self.done, job, success(start, end))
+            await self._ended(job, success(start, end))
 
-    async def _failed(self, job: str, outcome: Outcome, error: BaseException | None = None) -> None:
+    async def _failed(
+        self, job: str, outcome: Outcome, error: BaseException | None = None, *, is_last: bool = False
+    ) -> None:
         if isinstance(error, CorruptRecordError):
             self.blocked[job] = str(error)
         elif self.metadata:
-            await self.recorder.record(self, self.done, job, outcome)
-
-
-def _checked(task: str, job_resources: Resources) -> Resources:
-    from ..resource_manager.manager import demand
-
-    try:
-        return demand(job_resources)
-    except ValueError as error:
-        raise ConfigurationError(f"job_resources of task {task!r}: {error}") from error
+            await self._ended(job, outcome, is_last=is_last)
 
 
 class InProcessSyncTask(FunctionTask):
@@ -156,6 +125,11 @@ class InProcessSyncTask(FunctionTask):
     :param ready: Optional: the repository that says which jobs may start.
     :param func: Optional: the body, where the task is not used as a decorator.
     :param resource_manager: Optional: the quota that each running job takes `job_resources` of.
+    :param failed: Optional: takes the records of failed jobs in place of `done`, so that what depends on them waits;
+        linked as "failed".
+    :param retry: when a failed job is tried again; by default never.
+    :param timeout: Optional: seconds, or a timedelta, that a job may take.
+    :param failure_ok: whether a failed job counts as done, and its run as successful.
     :param disabled: whether no job is to be started.
     """
 
@@ -173,10 +147,14 @@ class InProcessSyncTask(FunctionTask):
         # That no thread can be started is not the body's failure.
         thread = None if self._is_async else _start_thread(func, job, arguments)
         try:
-            if thread is None:
-                await func(job=job, **arguments)
+            if self.timeout is None:
+                await (func(job=job, **arguments) if thread is None else self._wait(thread, job))
             else:
-                await self._wait(thread, job)
+                await _limited(self.timeout, func(job=job, **arguments) if thread is None else self._wait(thread, job))
+        except TimedOutError as error:
+            outcome = failure(error, start, now()) | {"reason": "timeout"}
+            # What runs on in its thread is not joined by a second attempt.
+            await self._failed(job, outcome, is_last=job in self._left)
         except Exception as error:
             await self._failed(job, failure(error, start, now()), error)
         except BaseException as error:
@@ -204,6 +182,27 @@ class InProcessSyncTask(FunctionTask):
         for job in ended:
             del self._left[job]
         return ended
+
+
+class TimedOutError(TimeoutError):
+    """A body took longer than its task's timeout."""
+
+
+async def _limited(seconds: float, body: Awaitable[Any]) -> None:
+    """Wait for a body.
+
+    :raises TimedOutError: if it takes longer.
+    """
+    import asyncio
+
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            await body
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise TimedOutError(f"it took longer than {seconds:g} s") from None
 
 
 def _is_told_to_stop(error: BaseException) -> bool:

@@ -6,12 +6,16 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .. import localfs
 from ..repository.base import MetadataRepository
 
 if TYPE_CHECKING:
-    from .base import Task
+    from collections.abc import Sequence
 
-__all__ = ["DirectRecorder", "Outcome", "Recorder", "failure", "now", "success"]
+    from ..attempts.book import Decision
+    from .tracked import TrackedTask
+
+__all__ = ["DirectRecorder", "Outcome", "Recorder", "failure", "now", "publish", "success"]
 
 Outcome = dict[str, Any]
 MOST_FRAMES = 200
@@ -20,17 +24,45 @@ MOST_FRAMES = 200
 class Recorder(Protocol):
     """Who takes the records of ended jobs; the engine's gathers them, to make many durable together."""
 
-    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
-        """Take the record of a job; it is in `done` sooner or later."""
+    async def record(
+        self,
+        task: TrackedTask,
+        done: MetadataRepository | None,
+        job: str,
+        outcome: Outcome,
+        decision: Decision | None = None,
+    ) -> None:
+        """Take the record of a job; what was decided is published, and then it is in `done`, sooner or later."""
         ...
 
 
 class DirectRecorder:
     """Writes each record at once."""
 
-    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
-        """Write the record of a job to `done`."""
-        await done.dump(job, outcome)
+    async def record(
+        self,
+        task: TrackedTask,
+        done: MetadataRepository | None,
+        job: str,
+        outcome: Outcome,
+        decision: Decision | None = None,
+    ) -> None:
+        """Publish what was decided, and write the record of a job."""
+        if decision is not None:
+            await task.book.decide([decision])
+            await localfs.in_thread(publish, decision.moves)
+        if done is not None:
+            await done.dump(job, outcome)
+        await task.settle([job])
+
+
+def publish(moves: Sequence[Sequence[str]]) -> None:
+    """Put staged files and directories in place; what is there already is left as it is.
+
+    :raises OSError: if one cannot be.
+    """
+    for staged, target in moves:
+        localfs.move_into_place(staged, target)
 
 
 def now() -> datetime:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigurationError, CorruptRecordError
@@ -16,6 +14,7 @@ from ..repository.base import Repository
 from .blocking import BlockingView, complete
 from .body import call_plain, is_async
 from .record import Outcome, failure, now
+from .worker import Controller, follow, holding
 
 if TYPE_CHECKING:
     from .function import FunctionTask
@@ -68,11 +67,20 @@ def _script(path: str | None) -> Any:
 
 
 class Call(NamedTuple):
-    """A job as it is sent to an executor."""
+    """A job as it is sent to an executor.
+
+    :param body: the function, or where it is found.
+    :param job: its job.
+    :param arguments: its repositories.
+    :param controller: Optional: whose end a process that only runs jobs is to follow.
+    :param lock: Optional: the file, and the byte of it, that is locked while the body runs.
+    """
 
     body: Callable[..., Any] | Named
     job: str
     arguments: dict[str, Repository]
+    controller: Controller | None = None
+    lock: tuple[str, int] | None = None
 
 
 class Ended(NamedTuple):
@@ -106,28 +114,20 @@ def by_name(task: str, func: Callable[..., Any], owner: FunctionTask) -> Named:
     return named
 
 
-@cache
-def _follow_controller() -> None:
-    """Leave Ctrl-C to the controller, which lets what is running end; and end when it is gone."""
-    import multiprocessing
-    import signal
-
-    controller = multiprocessing.parent_process()
-    if controller is None or threading.current_thread() is not threading.main_thread():
-        return
-
-    def end_with_controller() -> None:
-        controller.join()
-        os._exit(1)
-
-    # The terminal sends it to every process, and a job that it ended would be recorded as failed.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_controller, name="pdt-follow", daemon=True).start()
-
-
 def run_call(call: Call) -> Ended:
-    """Run the body of a task for one job; called in the worker."""
-    _follow_controller()
+    """Run the body of a task for one job; called in the worker.
+
+    :raises BackendError: if an earlier run of the job does not end.
+    """
+    if call.controller is not None:
+        follow(call.controller)
+    if call.lock is None:
+        return _ended(call)
+    with holding(*call.lock):
+        return _ended(call)
+
+
+def _ended(call: Call) -> Ended:
     body = call.body.resolve() if isinstance(call.body, Named) else call.body
     start = now()
     try:

@@ -15,6 +15,7 @@ from ...repository.yaml import RECORD_LIMIT, load_yaml
 from .. import exits, output
 from ..jobs import check_job
 from ..names import LinkName, find_link
+from ..oserrors import doing
 
 __all__ = ["inject"]
 
@@ -42,20 +43,24 @@ async def inject(
     link = find_link(pipeline, data)
     repo = link.repo
     if not isinstance(repo, BlobRepository | MetadataRepository):
-        raise ConfigurationError(f"{link} takes neither blobs nor records: {repo!r}")
+        raise ConfigurationError(
+            f"{link} takes neither blobs nor records: {repo!r}", fix="name a link to a repository that holds data"
+        )
     if from_dir is not None:
         if job is not None or source is not None or value is not None:
             raise ConfigurationError(
                 "--from-dir names its jobs itself", fix="leave out the job id, the file and --value"
             )
-        sources = _files(from_dir, repo)
+        with doing(f"reading the directory {from_dir}"):
+            sources = _files(from_dir, repo)
     elif job is None:
         raise ConfigurationError("no job id was given", fix=f"pdt inject {link} JOB [FILE]")
     elif value is not None and source is not None:
         raise ConfigurationError("both a file and --value were given", fix="give one of them")
     else:
         sources = {check_job(job, [repo]): _opener(source, value)}
-    await _store(link, sources)
+    with doing(f"putting {'files' if from_dir is not None else repr(job)} into {link}"):
+        await _store(link, sources)
     if from_dir is not None:
         output.note(f"{link}: {output.counted(len(sources), 'job')}")
     return exits.OK
@@ -70,7 +75,7 @@ def _opener(source: str | None, value: str | None) -> Opener:
         # Unbuffered: between the reads of a buffer, Ctrl-C would have to wait for more input.
         return lambda: open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     if not os.path.isfile(source):
-        raise NotFoundError(f"there is no file {source}")
+        raise NotFoundError(f"there is no file {source}", fix="name one that is there, or - for stdin")
     return lambda: open(source, "rb")
 
 
@@ -81,7 +86,7 @@ def _files(directory: str, repo: Repository) -> dict[str, Opener]:
     :raises InvalidJobIdError: if one cannot become a job.
     """
     if not os.path.isdir(directory):
-        raise NotFoundError(f"there is no directory {directory}")
+        raise NotFoundError(f"there is no directory {directory}", fix="name one that is there")
     extension = repo.extension if isinstance(repo, FileRepositoryBase) else ""
     found: dict[str, str] = {}
     for name in sorted(os.listdir(directory)):
@@ -94,7 +99,7 @@ def _files(directory: str, repo: Repository) -> dict[str, Opener]:
             raise ConfigurationError(f"{found[job]} and {path} would both become job {job!r}", fix="rename one of them")
         found[job] = path
     if not found:
-        raise ConfigurationError(f"there is no file in {directory}")
+        raise ConfigurationError(f"there is no file in {directory}", fix="name a directory with files in it")
     return {job: _opener(path, None) for job, path in found.items()}
 
 
@@ -142,4 +147,6 @@ def _parse(text: bytes, link: LinkName, job: str) -> Any:
     try:
         return load_yaml(text, str(link), job)
     except CorruptRecordError as error:
-        raise ConfigurationError(f"what was given for record {job!r} of {link} is no YAML: {error.reason}") from error
+        raise ConfigurationError(
+            f"what was given for record {job!r} of {link} is no YAML: {error.reason}", fix="mend it; nothing was stored"
+        ) from error

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...attempts.book import Decision
 from ...errors import BackendError
 from ...pipeline import Pipeline
 from ...repository.base import MetadataRepository
 from ...task.base import Task
 from ...task.executor import ExecutorTask
-from ...task.function import FunctionTask
+from ...task.tracked import TrackedTask
 from ...task.record import DirectRecorder, Outcome
 from .. import exits, output
 from ..jobs import resolve_jobs
+from ..known import unknown_jobs
 from ..listing import list_repositories
 from ..names import find_task
+from ..oserrors import doing
 
 __all__ = ["launch", "update"]
 
@@ -58,11 +61,17 @@ class _Recorder(DirectRecorder):
         self.outcomes: dict[str, Outcome] = {}
         self._writes = writes
 
-    async def record(self, task: Task, done: MetadataRepository, job: str, outcome: Outcome) -> None:
+    async def record(
+        self,
+        task: TrackedTask,
+        done: MetadataRepository | None,
+        job: str,
+        outcome: Outcome,
+        decision: Decision | None = None,
+    ) -> None:
         """Take the record of a job."""
         self.outcomes[job] = outcome
-        if self._writes:
-            await super().record(task, done, job, outcome)
+        await super().record(task, done if self._writes else None, job, outcome, decision)
 
 
 async def launch(
@@ -90,21 +99,31 @@ async def launch(
     named = await resolve_jobs(jobs, [link.repo for link in found.links.values()], ready)
     pipeline.take_control()
     if not force:
-        startable = await found.ready.present(named)
-        for job in named:
-            if job not in startable:
-                output.note(f"{output.printable(job)}: Task is not ready to launch - use -f to force")
-                output.note(f"  pdt why {found.name} {job} says why")
+        with doing(f"asking what is ready for {found.name}"):
+            startable = await found.ready.present(named)
         if len(startable) < len(named):
-            return exits.FAILURE
+            return await _refuse(pipeline, found, [job for job in named if job not in startable])
     pipeline.settings(synchronous=sync, metadata=meta)
     failures = [job for job in named if not await _launch_one(found, job, meta)]
     return exits.FAILURE if failures else exits.OK
 
 
+async def _refuse(pipeline: Pipeline, task: Task, jobs: list[str]) -> int:
+    """Say of jobs that they are not ready, or not there, and return the exit status of that."""
+    await pipeline.runner.look()
+    unknown = await unknown_jobs(pipeline, task, [pipeline.runner.explain(task, job) for job in jobs])
+    for error in unknown.values():
+        output.fail(error.message, error.fix)
+    for job in jobs:
+        if job not in unknown:
+            output.note(f"{output.printable(job)}: Task is not ready to launch - use -f to force")
+            output.note(f"  pdt why {task.name} {job} says why")
+    return exits.NOT_FOUND if unknown else exits.FAILURE
+
+
 async def _launch_one(task: Task, job: str, meta: bool) -> bool:
     """Launch a job, and tell whether it went well as far as it did."""
-    if not isinstance(task, FunctionTask):
+    if not isinstance(task, TrackedTask):
         await task.launch(job)
         return True
     recorder = _Recorder(writes=meta)
@@ -116,7 +135,8 @@ async def _launch_one(task: Task, job: str, meta: bool) -> bool:
     finally:
         task.recorder, task.metadata = previous, meta
     if job in task.blocked:
-        raise BackendError(f"{task.name} {job}: {task.blocked[job]}")
+        message, _, fix = task.blocked[job].partition("\nfix: ")
+        raise BackendError(f"{task.name} {job}: {message}", fix=fix or None)
     outcome = recorder.outcomes.get(job, {})
     if outcome.get("success", True):
         return True
@@ -126,7 +146,7 @@ async def _launch_one(task: Task, job: str, meta: bool) -> bool:
     return False
 
 
-async def _wait(task: FunctionTask) -> None:
+async def _wait(task: TrackedTask) -> None:
     """Wait for what runs in an executor of this process: it would be lost with it."""
     while isinstance(task, ExecutorTask) and task.rev_jobs:
         import asyncio

@@ -10,6 +10,7 @@ from ...pipeline import Pipeline
 from ...resource_manager import Resources
 from .. import exits, output
 from ..glance import look
+from ..oserrors import fix_of_text
 from ..summary import skipped_lines
 
 __all__ = ["plan"]
@@ -49,7 +50,7 @@ async def plan(pipeline: Pipeline, *, limit: int = 20, form: str | None = None) 
         output.note(line)
     failures = dict.fromkeys(str(task.failure) for task in found.values() if task.failure is not None)
     for failure in failures:
-        output.fail(failure)
+        output.fail_with(failure, fix_of_text(failure))
     return exits.BACKEND if failures else exits.OK
 
 

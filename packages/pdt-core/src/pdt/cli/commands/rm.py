@@ -15,6 +15,7 @@ from .. import exits, output
 from ..jobs import resolve_jobs, unknown_job
 from ..listing import list_repositories, members
 from ..names import find_link, find_task
+from ..oserrors import doing
 from ..outcome import Aborted
 
 __all__ = ["rm"]
@@ -56,7 +57,8 @@ async def rm(
         unknown = []
     elif jobs:
         named = await resolve_jobs(jobs, repos, lambda: _keys(repos))
-        held = {repo: await members(repo, named) for repo in repos}
+        with doing(f"looking for jobs in {data}"):
+            held = {repo: await members(repo, named) for repo in repos}
         targets = [_Target(repo, [job for job in named if job in held[repo]]) for repo in repos]
         unknown = [job for job in named if not any(job in jobs for jobs in held.values())]
     else:
@@ -69,7 +71,10 @@ async def rm(
         removed = target.jobs if dry_run else await _delete(target)
         output.write("".join(f"{job} {target.repo!r}\n" for job in removed))
         if len(removed) < len(target.jobs) and target.repo is node:
-            output.fail(f"{target.repo!r} still holds {len(target.jobs) - len(removed)} of the jobs")
+            output.fail(
+                f"{target.repo!r} still holds {len(target.jobs) - len(removed)} of the jobs",
+                "it is computed, or does not delete: remove them from what it is made of",
+            )
             status = exits.FAILURE
     output.flush()
     if unknown:
@@ -104,8 +109,9 @@ async def _keys(repos: list[Repository]) -> set[str]:
 
 async def _delete(target: _Target) -> list[str]:
     """Delete, and return the jobs that are gone."""
-    await map_bounded(target.repo.delete, target.jobs, inline=target.repo.inline)
-    left = await members(target.repo, target.jobs)
+    with doing(f"removing from {target.repo!r}"):
+        await map_bounded(target.repo.delete, target.jobs, inline=target.repo.inline)
+        left = await members(target.repo, target.jobs)
     return [job for job in target.jobs if job not in left]
 
 

@@ -10,6 +10,7 @@ from ...pipeline import Pipeline
 from .. import exits, output
 from ..listing import Listing, list_repositories
 from ..names import LinkName, links_of
+from ..oserrors import fix_of_text
 from ..output import counted
 
 __all__ = ["status"]
@@ -52,6 +53,7 @@ async def _pause(seconds: float) -> None:
 async def _print_once(pipeline: Pipeline, all_repos: bool, form: str | None, *, clear: bool) -> int:
     links = links_of(pipeline, all_repos)
     listing = await list_repositories(link.repo for link in links)
+    await listing.look_closely()
     if clear and sys.stdout.isatty():
         output.write("\x1b[H\x1b[2J\x1b[3J")
     if form is None:
@@ -107,7 +109,7 @@ def _print_remarks(links: list[LinkName], listing: Listing, *, with_skipped: boo
         told.add(link.repo)
         failure = listing.failure(link.repo)
         if failure is not None:
-            output.fail(f"{link}: {link.repo!r} could not be listed: {failure}")
+            output.fail_with(f"{link}: {link.repo!r} could not be listed: {failure}", fix_of_text(failure))
         skipped = listing.skipped(link.repo) if with_skipped else {}
         if skipped:
             some = list(skipped.items())[:MOST_NAMED]

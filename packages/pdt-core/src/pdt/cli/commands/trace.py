@@ -8,8 +8,10 @@ from ...pipeline import Pipeline
 from ...repository.base import Repository
 from .. import exits, output
 from ..jobs import resolve_jobs, unknown_job
-from ..listing import list_repositories, members
+from ..known import keys_of
+from ..listing import members
 from ..names import links_of
+from ..oserrors import fix_of_text
 
 __all__ = ["trace"]
 
@@ -17,7 +19,7 @@ COLUMNS = ("task", "link", "jobs", "problem")
 
 
 async def trace(pipeline: Pipeline, *, jobs: list[str], all_repos: bool = False, form: str | None = None) -> int:
-    """Print which of the jobs each link has.
+    """Print which of the jobs each link has; as names, only the links that have any.
 
     :param jobs: job ids, globs, or - for those on stdin.
     :param all_repos: also links that are neither input, output nor status.
@@ -25,7 +27,7 @@ async def trace(pipeline: Pipeline, *, jobs: list[str], all_repos: bool = False,
     """
     links = links_of(pipeline, all_repos)
     repos = list(dict.fromkeys(link.repo for link in links))
-    jobs = await resolve_jobs(jobs, repos, lambda: _all_keys(repos))
+    jobs = await resolve_jobs(jobs, repos, lambda: keys_of(repos))
     found: dict[Repository, set[str]] = {}
     problems: dict[Repository, str] = {}
     for repo in repos:
@@ -46,13 +48,13 @@ async def trace(pipeline: Pipeline, *, jobs: list[str], all_repos: bool = False,
     if form is None:
         _print_text(pipeline, rows)
     else:
-        output.emit(rows, form, COLUMNS, "name")
+        output.emit([row for row in rows if row["jobs"]] if form == "name" else rows, form, COLUMNS, "name")
     output.flush()
     for repo, problem in problems.items():
-        output.fail(f"{repo!r} could not be asked: {problem}")
+        output.fail_with(f"{repo!r} could not be asked: {problem}", fix_of_text(problem))
     unknown = [job for job in jobs if not any(job in keys for keys in found.values())]
     if unknown and not problems:
-        everything = await _all_keys(repos)
+        everything = await keys_of(repos)
         for job in unknown:
             unknown_error = unknown_job(job, everything, "any link of this pipeline")
             output.fail(unknown_error.message, unknown_error.fix)
@@ -69,8 +71,3 @@ def _print_text(pipeline: Pipeline, rows: Sequence[Mapping[str, object]]) -> Non
                 jobs = row["jobs"]
                 output.write(f"{row['name']} {' '.join(jobs) if isinstance(jobs, list) else '?'}\n")
         output.write("\n")
-
-
-async def _all_keys(repos: list[Repository]) -> set[str]:
-    listing = await list_repositories(repos)
-    return set().union(*(listing.keys(repo) or () for repo in repos))

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ...engine.verdict import Lookup, Verdict, VerdictKind
+from ...errors import CorruptRecordError
 from ...pipeline import Pipeline
-from ...repository.base import MetadataRepository, Repository
+from ...repository.base import MetadataRepository
 from ...task.base import Task
+from ...task.function import FunctionTask
 from .. import exits, output
-from ..jobs import resolve_jobs, unknown_job
-from ..listing import list_repositories
+from ..jobs import resolve_jobs
+from ..known import keys_of, unknown_jobs
 from ..names import find_task
+from ..oserrors import fix_of_text
 
 __all__ = ["why"]
 
@@ -38,21 +41,12 @@ async def why(pipeline: Pipeline, *, task: str, jobs: list[str], form: str | Non
     """
     found = find_task(pipeline, task)
     repos = [link.repo for link in found.links.values()]
-    named = await resolve_jobs(jobs, repos, lambda: _keys(repos))
+    named = await resolve_jobs(jobs, repos, lambda: keys_of(repos))
     answers: list[_Answer] = []
-    status = exits.OK
-    known: set[str] | None = None
     for job in named:
         # The first looks at everything; the rest of this command goes by what it saw.
         verdict = pipeline.runner.explain(found, job) if answers else await pipeline.explain(found, job)
-        answer = await _answer(pipeline, found, verdict, frozenset())
-        answers.append(answer)
-        if not _is_known(verdict):
-            known = await _keys(pipeline.repositories) if known is None else known
-            if job not in known:
-                error = unknown_job(job, await _keys(repos), "this pipeline")
-                output.fail(error.message, error.fix)
-                status = exits.NOT_FOUND
+        answers.append(await _answer(pipeline, found, verdict, frozenset()))
     if form is None:
         for answer in answers:
             for line in _lines(answer, 0):
@@ -61,24 +55,27 @@ async def why(pipeline: Pipeline, *, task: str, jobs: list[str], form: str | Non
         rows = [_row(answer) for answer in answers]
         output.emit(rows, form, COLUMNS, "job")
     output.flush()
-    return status
+    unknown = await unknown_jobs(pipeline, found, [answer.verdict for answer in answers])
+    for error in unknown.values():
+        output.fail(error.message, error.fix)
+    return exits.NOT_FOUND if unknown else exits.OK
 
 
-def _is_known(verdict: Verdict) -> bool:
-    """Tell whether the verdict itself shows that there is such a job."""
-    if verdict.kind in (VerdictKind.MISSING, VerdictKind.DISABLED):
-        return any(_mentions(lookup) for lookup in verdict.proof)
-    return True
-
-
-def _mentions(lookup: Lookup) -> bool:
-    """Tell whether a proof knows the key: it is somewhere, or stands for others, as a group does for its members."""
-    return bool(lookup.present) or any(step.key != lookup.key or _mentions(step) for step in lookup.because)
-
-
-async def _keys(repos: list[Repository]) -> set[str]:
-    listing = await list_repositories(repos)
-    return set().union(*(listing.keys(repo) or () for repo in repos))
+async def _read_inputs(task: Task, verdict: Verdict) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict on a ready job as its body would find it, which reads its records first, and remarks."""
+    reads = task.arguments if isinstance(task, FunctionTask) else {}
+    remarks = []
+    for name, repo in task.input.items():
+        if name in reads and isinstance(repo, MetadataRepository):
+            try:
+                await repo.info(verdict.job)
+            except CorruptRecordError as error:
+                reason = f"{name} cannot be read: {error.message}"
+                blocked = Verdict(task.name, verdict.job, VerdictKind.BLOCKED, reason, link=name)
+                return blocked, (f"fix: {error.fix}",)
+            except Exception as error:  # the body may make something of it
+                remarks.append(f"{name} cannot be read: {type(error).__name__}: {error}")
+    return verdict, tuple(remarks)
 
 
 async def _answer(pipeline: Pipeline, task: Task, verdict: Verdict, above: frozenset[tuple[str, str]]) -> _Answer:
@@ -90,7 +87,8 @@ async def _answer(pipeline: Pipeline, task: Task, verdict: Verdict, above: froze
         for name, key in sorted(wanted - above)[:MOST_UPSTREAM]:
             writer = pipeline.tasks[name]
             upstream.append(await _answer(pipeline, writer, pipeline.runner.explain(writer, key), above))
-    return _Answer(verdict, await _remarks(task, verdict), tuple(upstream))
+    verdict, remarks = await _read_inputs(task, verdict) if verdict.is_ready else (verdict, ())
+    return _Answer(verdict, remarks or await _remarks(task, verdict), tuple(upstream))
 
 
 def _absent(lookup: Lookup) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -104,7 +102,9 @@ def _absent(lookup: Lookup) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 async def _remarks(task: Task, verdict: Verdict) -> tuple[str, ...]:
-    """Return what the record says that keeps a job from running again."""
+    """Return what the record says that keeps a job from running again, or how to mend what blocks it."""
+    if verdict.kind is VerdictKind.BLOCKED and "[Errno " in verdict.reason:
+        return (f"fix: {fix_of_text(verdict.reason)}",)
     if verdict.kind is not VerdictKind.INHIBITED or verdict.link is None:
         return ()
     repo = task.links[verdict.link].repo

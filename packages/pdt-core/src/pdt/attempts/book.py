@@ -1,0 +1,191 @@
+"""What controllers agree on about attempts, kept in a ledger: claims, ends that were not the last, decisions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..ledger.base import Ledger
+
+__all__ = ["AttemptBook", "Claim", "Decision"]
+
+#: What this version writes, and the newest that it reads.
+FORMAT = 1
+_PLAIN = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An attempt that somebody is about to make, or has made.
+
+    :param job: the job.
+    :param number: 1 for the first attempt of the job, and so on.
+    :param token: tells this attempt from every other.
+    :param place: where it runs.
+    :param at: when it was claimed, in seconds of the machine's own clock since its boot.
+    :param since: when it was claimed, by the time of day, for people.
+    """
+
+    job: str
+    number: int
+    token: str
+    place: Mapping[str, Any] = field(default_factory=dict)
+    at: float = 0.0
+    since: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """That the results of an attempt count: whoever finds it may carry it out.
+
+    :param job: the job.
+    :param token: of the attempt.
+    :param outcome: the record of its end.
+    :param failed: whether the record goes to the repository of failed jobs.
+    :param moves: the files and directories to put in place, each with where it lies now.
+    :param streams: the files to copy into repositories, each with the name of its link.
+    """
+
+    job: str
+    token: str
+    outcome: Mapping[str, Any]
+    failed: bool = False
+    moves: Sequence[Sequence[str]] = ()
+    streams: Sequence[Sequence[str]] = ()
+
+
+class AttemptBook:
+    """The attempts of one task.
+
+    :param ledger: where they are kept.
+    :param task: the task's name.
+    """
+
+    def __init__(self, ledger: Ledger, task: str) -> None:
+        self.ledger = ledger
+        self._task = task
+        #: By job, why its attempts ended that were not the last.
+        self.ends: dict[str, list[str]] = {}
+        #: By job, the number of its claims that are not settled.
+        self._numbers: dict[str, int] = {}
+
+    def _key(self, kind: str, job: str, number: int | None = None) -> str:
+        return f"{kind}/{self._task}/{_coded(job)}" + ("" if number is None else f"/{number}")
+
+    async def load(self) -> tuple[list[Claim], dict[str, Decision]]:
+        """Read what earlier controllers left: the newest claim of each job, and the decisions by token.
+
+        :raises CorruptRecordError: if an entry cannot be read, or a newer version of pdt wrote it.
+        """
+        claims: dict[str, Claim] = {}
+        self.ends.clear()
+        self._numbers.clear()
+        for key, value in sorted((await self.ledger.items(f"claim/{self._task}/")).items()):
+            _check_format(self.ledger, key, value)
+            job, number = _parts(key)
+            if job not in claims or claims[job].number < number:
+                claims[job] = Claim(job, number, value["token"], value["place"], value["at"], value["since"])
+                self._numbers[job] = number
+        ends = [(_parts(key), value) for key, value in (await self.ledger.items(f"end/{self._task}/")).items()]
+        for (job, number), value in sorted(ends, key=lambda end: end[0]):
+            self.ends.setdefault(job, []).append(value["reason"])
+            self._numbers[job] = max(self._numbers.get(job, 0), number)
+            if job in claims and claims[job].number <= number:
+                del claims[job]  # it has ended, and the next has not been claimed
+        decisions = {}
+        for key, value in (await self.ledger.items(f"commit/{self._task}/")).items():
+            _check_format(self.ledger, key, value)
+            job = _decoded(key.rsplit("/", 1)[1])
+            entry = {name: value[name] for name in ("token", "outcome", "failed", "moves", "streams")}
+            decisions[value["token"]] = Decision(job, **entry)
+        return list(claims.values()), decisions
+
+    async def claim(self, claims: Iterable[Claim]) -> list[Claim]:
+        """Write claims, and return those that nobody else had written."""
+        wanted = {self._key("claim", claim.job, claim.number): claim for claim in claims}
+        entries = {key: _entry(claim) for key, claim in wanted.items()}
+        won = await self.ledger.insert_all(entries)
+        for key in won:
+            self._numbers[wanted[key].job] = wanted[key].number
+        return [claim for key, claim in wanted.items() if key in won]
+
+    def next_number(self, job: str) -> int:
+        """Return the number of the job's next attempt."""
+        return self._numbers.get(job, 0) + 1
+
+    async def release(self, claims: Iterable[Claim]) -> None:
+        """Take back claims of attempts that were not begun."""
+        claims = list(claims)
+        await self.ledger.delete_all(self._key("claim", claim.job, claim.number) for claim in claims)
+        for claim in claims:
+            self._numbers[claim.job] = claim.number - 1
+
+    async def end(self, job: str, number: int, outcome: Mapping[str, Any]) -> None:
+        """Note the end of an attempt that is not the job's last."""
+        await self.ledger.insert(self._key("end", job, number), {"format": FORMAT, **outcome})
+        self._numbers[job] = max(self._numbers.get(job, 0), number)
+        self.ends.setdefault(job, []).append(outcome["reason"])
+
+    async def decide(self, decisions: Iterable[Decision]) -> set[str]:
+        """Write decisions, and return the tokens of those that stand: a job's first one, whoever wrote it."""
+        wanted = {self._key("commit", decision.job): decision for decision in decisions}
+        won = await self.ledger.insert_all({key: _entry(decision) for key, decision in wanted.items()})
+        standing = {wanted[key].token for key in won}
+        for key in wanted.keys() - won:
+            entry = await self.ledger.get(key)
+            if entry is not None and entry["token"] == wanted[key].token:
+                standing.add(wanted[key].token)  # written already, by a call whose answer was lost
+        return standing
+
+    async def settle(self, jobs: Iterable[str]) -> None:
+        """Forget jobs that are recorded: their claims, ends and decisions."""
+        keys: list[str] = []
+        for job in jobs:
+            # The decision goes last: as long as there is anything of the job, it says what to do.
+            for number in range(1, self._numbers.pop(job, 0) + 1):
+                keys.append(self._key("claim", job, number))
+                if job in self.ends:
+                    keys.append(self._key("end", job, number))
+            self.ends.pop(job, None)
+            keys.append(self._key("commit", job))
+        await self.ledger.delete_all(keys)
+
+
+def _entry(thing: Claim | Decision) -> dict[str, Any]:
+    entry = {"format": FORMAT, **vars(thing)}
+    del entry["job"]
+    return entry
+
+
+def _parts(key: str) -> tuple[str, int]:
+    job, number = key.rsplit("/", 2)[1:]
+    return _decoded(job), int(number)
+
+
+def _coded(job: str) -> str:
+    """Return a job as one part of a key: a class of repositories may allow more than keys do."""
+    if _PLAIN.fullmatch(job):
+        return job
+    from urllib.parse import quote
+
+    return quote(job, safe="")
+
+
+def _decoded(part: str) -> str:
+    if "%" not in part:
+        return part
+    from urllib.parse import unquote
+
+    return unquote(part)
+
+
+def _check_format(ledger: Ledger, key: str, value: Mapping[str, Any]) -> None:
+    from ..errors import CorruptRecordError
+
+    found = value.get("format")
+    if found != FORMAT:
+        newer = isinstance(found, int) and found > FORMAT
+        why = f"a newer pdt wrote it (format {found}, this one reads {FORMAT})" if newer else f"its format is {found!r}"
+        raise CorruptRecordError(repr(ledger), key, why)

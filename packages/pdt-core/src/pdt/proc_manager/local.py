@@ -1,0 +1,141 @@
+"""The process manager of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import localfs
+from ..errors import ConfigurationError
+from ..localfs import in_thread
+from ..repository.filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
+from .base import AbstractProcessManager, _StderrIsStdout
+from .local_runner import LocalRunner
+from .processes import TOKEN, carriers, carries, kill_carriers
+from .spawn import posix_spawn
+
+__all__ = ["LocalLinuxManager"]
+
+_APP = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
+_STREAMS = {"r": FileTextReader, "rb": FileReader, "w": FileTextWriter, "wb": FileWriter}
+#: Runs a command, and writes its exit code as a whole; a signal to the group ends the command only.
+_WAITED = (
+    'trap : TERM INT HUP; code=$1; shift; cd "$1" || exit 126; shift; '
+    '( exec "$@" ); echo $? >"$code.part" && mv -f "$code.part" "$code"'
+)
+
+
+class LocalLinuxManager(AbstractProcessManager):
+    """A process manager that runs processes on this machine.
+
+    :param app: tells the processes of this app from those of others; 1 to 63 letters, digits, "-", "_" and ".".
+    :param local_path: the directory that has one for each app; by default in the user's state directory.
+    :raises ConfigurationError: if `app` is no such name.
+    """
+
+    def __init__(self, app: str, local_path: Path | str | None = None) -> None:
+        if not _APP.fullmatch(app):
+            raise ConfigurationError(
+                f"{app!r} cannot name an app", fix="use 1 to 63 letters, digits, '-', '_' and '.'"
+            )
+        self.app = app
+        self._local_path = local_path
+
+    @cached_property
+    def basedir(self) -> Path:
+        """The directory of the app, which is its user's alone."""
+        if self._local_path is not None:
+            return Path(os.path.abspath(self._local_path)) / self.app
+        from ..store import local_state
+
+        return local_state("processes") / self.app
+
+    def runner(self) -> LocalRunner:
+        """Return what runs attempts on this machine."""
+        return LocalRunner(self.basedir)
+
+    async def get_live_pids(self, hint: set[str]) -> set[str]:
+        """Return those of `hint` that are alive."""
+        return {handle for handle in hint if _is_alive(handle)}
+
+    async def spawn(
+        self,
+        args: list[str],
+        environ: Mapping[str, str],
+        cwd: str,
+        return_code: str,
+        stdin: str | None,
+        stdout: str | None,
+        stderr: str | _StderrIsStdout | None,
+    ) -> str:
+        """Start a process in a session of its own, and return its identifier: its number and a token.
+
+        :raises UnlaunchableError: if it can never be started so.
+        """
+        localfs.check_directory(cwd)
+        token = uuid.uuid4().hex
+        arguments = [_WAITED, "pdt", return_code, cwd, *args]
+        pid = posix_spawn(arguments, {**os.environ, **environ, TOKEN: token}, stdin, stdout, stderr, {})
+        return f"{pid}-{token}"
+
+    async def kill(self, pid: str) -> None:
+        """Kill a process with everything that it started; nothing happens if it is not running."""
+        number, token = _parts(pid)
+        # The wrapper is spared: it writes the return code.
+        await in_thread(kill_carriers, token, signal.SIGKILL, number)
+
+    async def open(self, path: Path, mode: Literal["r", "rb", "w", "wb"]) -> Any:
+        """Open a file; what is written is there as a whole once it is closed.
+
+        :raises ValueError: if `mode` is none of these.
+        """
+        if mode not in _STREAMS:
+            raise ValueError(f"mode {mode!r} is none of r, rb, w, wb")
+        return _STREAMS[mode](os.fspath(path), True)
+
+    async def mkdir(self, path: Path) -> None:
+        """Make a directory, and those above it; nothing happens if it is there."""
+        localfs.make_private(os.fspath(self.basedir))
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    async def rmtree(self, path: Path) -> None:
+        """Remove a directory with all that is in it; nothing happens if it is not there."""
+        await in_thread(_remove_tree, os.fspath(path))
+
+    def __repr__(self) -> str:
+        return f"LocalLinuxManager({self.app!r})"
+
+
+def _parts(handle: str) -> tuple[int, str]:
+    number, _, token = handle.partition("-")
+    return (int(number) if number.isdigit() else -1), token
+
+
+def _is_alive(handle: str) -> bool:
+    number, token = _parts(handle)
+    if number <= 0 or not token:
+        return False
+    _reap(number)
+    return carries(number, token) or bool(carriers([token])[token])
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # it was an earlier controller's child
+
+
+def _remove_tree(path: str) -> None:
+    import shutil
+
+    if os.path.islink(path):
+        os.unlink(path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
