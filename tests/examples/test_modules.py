@@ -236,6 +236,19 @@ def test_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert {job: again[job] for job in ended} == ended
 
 
+def test_a_run_that_was_interrupted_before_the_first_page_suggests_nothing(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    child = pexpect.spawn(
+        sys.executable, ["pipeline.py", "run"], cwd=str(tmp_path), encoding="utf-8", timeout=TIMEOUT_S
+    )
+    child.expect(r"count +\[")
+    child.sendintr()
+    child.expect("the same command goes on")
+    child.expect(pexpect.EOF)
+    assert not list(tmp_path.glob("report/*.md"))
+    assert "Next, try" not in child.before
+
+
 def test_killed_run_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
     child = run_until_identifiers(tmp_path)
     others = processes_in(tmp_path).keys() - {child.pid}

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdt import Pipeline
-from pdt.cli.spec import Command
-from pdt.cli.table import COMMANDS
 from pdt.cli.mistakes import find_mistake, misplaced
 from pdt.cli.quick import command_index
+from pdt.cli.spec import Command
+from pdt.cli.table import COMMANDS
 from tests.core.cli.support import call, run_pdt
 from tests.core.cli.test_quick import by_typer, command_lines
 
@@ -68,7 +68,11 @@ def test_each_command_explains_itself(command: Command, pipeline: Pipeline, caps
         ("status -o toml", "-o takes one of table, json, jsonl, yaml, name, not 'toml'", "for example: -o table"),
         ("status -aojs", "-o takes one of table, json, jsonl, yaml, name, not 'js'", "for example: -o table"),
         ("status extra", "script.py status does not take 'extra'", "write: script.py status"),
-        ("inject a.b c d -- -e", "script.py inject does not take '-e'", "write: script.py inject TASK.LINK [JOB] [FILE]"),
+        (
+            "inject a.b c d -- -e",
+            "script.py inject does not take '-e'",
+            "write: script.py inject TASK.LINK [JOB] [FILE]",
+        ),
         ("run --timeout -1", "--timeout takes a number of at least 0, not '-1'", "for example: --timeout 2.5"),
         ("run --timeout abc", "--timeout takes a number of at least 0, not 'abc'", "for example: --timeout 2.5"),
         ("run --timeout", "--timeout needs a number of at least 0", "for example: --timeout 2.5"),
@@ -77,7 +81,11 @@ def test_each_command_explains_itself(command: Command, pipeline: Pipeline, caps
         ("run --progress=3", "--progress takes no value, and '3' was given", "write --progress alone"),
         ("completion tcsh", "script.py completion takes one of bash, zsh, fish, not 'tcsh'", "write: script.py compl"),
         ("-o json status -a", "-o is an option of status, and stands before it", "write it after status: script.py "),
-        ("--output=json plan", "--output is an option of plan, and stands before it", "write it after plan: script.py "),
+        (
+            "--output=json plan",
+            "--output is an option of plan, and stands before it",
+            "write it after plan: script.py ",
+        ),
     ],
 )
 def test_mistakes_are_explained(

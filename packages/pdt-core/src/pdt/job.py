@@ -66,11 +66,9 @@ class JobIdRule:
 
     def error(self, job: object) -> InvalidJobIdError:
         """Return the error that says which rule `job` breaks, and what a job id has to be."""
-        return InvalidJobIdError(
-            job,
-            self.reason(job),
-            fix=f"use 1 to {MAX_LENGTH} of these: {_named(self.charset)}; at both ends: {_named(self.charset_start_end)}",
-        )
+        inside, ends = _named(self.charset), _named(self.charset_start_end)
+        fix = f"use 1 to {MAX_LENGTH} of these: {inside}; at both ends: {ends}"
+        return InvalidJobIdError(job, self.reason(job), fix=fix)
 
     def reason(self, job: object) -> str:
         """Say which rule `job` breaks."""

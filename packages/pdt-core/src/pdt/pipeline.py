@@ -245,6 +245,15 @@ class Pipeline:
             if self._lock is not None:
                 task.lock_file = os.fspath(self._lock.path.with_suffix(".workers"))
 
+    async def has_attempts(self) -> bool:
+        """Tell whether an earlier controller left attempts that are to be looked after."""
+        for task in self._tasks.values():
+            if isinstance(task, TrackedTask) and task.claims:
+                for kind in ("claim", "commit"):
+                    if await self.ledger.list(f"{kind}/{task.name}/"):
+                        return True
+        return False
+
     @cached_property
     def ledger(self) -> Ledger:
         """What controllers of this pipeline agree on; in memory where nothing else of it outlives the process."""

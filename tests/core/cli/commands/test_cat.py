@@ -77,7 +77,13 @@ def test_yaml_files_are_documents_of_one_stream(
     memory: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "records").mkdir()
-    for job, text in {"a": "n: 1", "b": "---\nn: 2\n", "c": "%YAML 1.1\n---\nn: 3\n", "d": "", "e": "# why\nn: 4\n"}.items():
+    for job, text in {
+        "a": "n: 1",
+        "b": "---\nn: 2\n",
+        "c": "%YAML 1.1\n---\nn: 3\n",
+        "d": "",
+        "e": "# why\nn: 4\n",
+    }.items():
         (tmp_path / "records" / f"{job}.yaml").write_text(text)
     assert call(memory, "cat", "t.file", "*") == 0
     printed = capsys.readouterr().out

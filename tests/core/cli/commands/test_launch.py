@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -119,8 +120,9 @@ def test_another_controller_keeps_it_from_launching(
 
 @pytest.mark.parametrize("command", ["launch t x", "update", "run"])
 def test_a_record_that_blocks_its_job_is_named_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as in a process whose logging is not set up
     task = InProcessSyncTask("t", InProcessMetadataRepository())
     task.link("input", YamlMetadataFileRepository(tmp_path / "in"), is_input=True)
 
@@ -134,7 +136,9 @@ def test_a_record_that_blocks_its_job_is_named_once(
     pipeline = Pipeline([task], name="p", store=tmp_path / "store")
     assert call(pipeline, *command.split()) == (5 if command.startswith("launch") else 1)
     error, fix, *rest = capsys.readouterr().err.splitlines()
-    assert error.startswith(f"error: t x: record 'x' in {task.links['input'].repo!r}, file {tmp_path}/in/x.yaml, is corrupt: ")
+    assert error.startswith(
+        f"error: t x: record 'x' in {task.links['input'].repo!r}, file {tmp_path}/in/x.yaml, is corrupt: "
+    )
     assert fix.startswith("fix: repair record 'x'")
     assert rest[:1] == ([] if command.startswith("launch") else ["t: 1 ok, 1 blocked"])
 

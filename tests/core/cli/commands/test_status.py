@@ -101,7 +101,8 @@ def test_what_only_looks_like_a_job_is_counted(
     assert call(pipeline, "status") == 0
     assert capsys.readouterr() == (
         TEXT,
-        "skipped: 2 keys of count.input: 'folder.txt' (it is not a file); 'link.txt' (it is a link that leads nowhere)\n",
+        "skipped: 2 keys of count.input: "
+        + "'folder.txt' (it is not a file); 'link.txt' (it is a link that leads nowhere)\n",
     )
     assert call(pipeline, "status", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["skipped"] == 2

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-
 from pdt import (
     GroupRepository,
     InProcessMetadataRepository,
@@ -90,7 +89,9 @@ def test_a_ready_job_whose_record_is_corrupt_is_blocked(
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == verdict
     if verdict == "blocked":
-        assert row["reason"].startswith(f"read cannot be read: record 'x' in YamlMetadataFileRepository('{tmp_path}/read'")
+        assert row["reason"].startswith(
+            f"read cannot be read: record 'x' in YamlMetadataFileRepository('{tmp_path}/read'"
+        )
         assert f", file {tmp_path}/read/x.yaml, is corrupt: " in row["reason"]
         assert row["remarks"][0].startswith("fix: repair record 'x'")
 

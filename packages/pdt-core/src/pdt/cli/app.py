@@ -133,7 +133,10 @@ def status(
 
 @command("trace", "look", "trace:trace")
 def trace(jobs: Jobs, all_repos: AllRepos = False, form: Output = None) -> None:
-    """Track a job's progress through the pipeline."""
+    """Track a job's progress through the pipeline.
+
+    `-o name` prints only the links that have one of the jobs.
+    """
 
 
 @command("why", "look", "why:why", needs="loop")
@@ -162,7 +165,10 @@ def ls(
 
 @command("cat", "look", "cat:cat")
 def cat(data: Data, jobs: Jobs, form: Output = None) -> None:
-    """Print data from a repository: a blob as it is, a record as YAML."""
+    """Print data from a repository: a blob as it is, a record as YAML.
+
+    Several records are told apart by lines of `---`. A record that is not right is an error (exit status 5).
+    """
 
 
 @command("graph", "look", "graph:graph", needs="pipeline")

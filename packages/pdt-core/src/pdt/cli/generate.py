@@ -185,7 +185,8 @@ commands, without `-f`. What was asked for goes to stdout, everything else to st
   so what follows `if __name__ == "__main__":` is not run.
 - A job id may be a glob, such as `'2024-*'`, which stands for the keys that match it, or `-`, for one id on
   each line of stdin.
-- `-o table|json|jsonl|yaml|name` chooses the format of what a reading command prints.
+- `-o table|json|jsonl|yaml|name`, after the command, chooses the format of what a reading command prints.
+- The commands under "Look" and `rm -n` make and change nothing; a directory or a file that is not there yet is empty.
 - `NO_COLOR` turns colours off; there are none where the output is not a terminal.
 
 | exit status | meaning |

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM during a run: once, it starts nothing more and lets what runs end; twice, it leaves.
+"""Ctrl-C, SIGTERM and SIGHUP during a run: once, it starts nothing more and lets what is its own end; twice, it leaves.
 
-A third ends the process on the spot, whatever it is doing.
+Processes that outlive it are left running, for the next run to take over. A third ends the process on the spot, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import exits
 
 __all__ = ["Interrupts"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Whether a run handles the signals now, so that processes which it forks must not.
 _handling: list[Interrupts] = []
 

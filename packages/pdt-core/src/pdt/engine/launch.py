@@ -135,6 +135,16 @@ class Launcher:
         return bool(self.commit.waiting) or any(lane.in_flight or not lane.idle for lane in self.lanes.values())
 
     @property
+    def must_finish(self) -> bool:
+        """Whether something is under way that would be lost with this controller."""
+        if self.commit.waiting or self._checks:
+            return True
+        return any(
+            not lane.idle or (lane.in_flight and not (isinstance(lane.task, TrackedTask) and lane.task.outlives))
+            for lane in self.lanes.values()
+        )
+
+    @property
     def only_records_left(self) -> bool:
         """Whether all that is in flight are records on their way to their stores."""
         under_way = sum(len(lane.in_flight) for lane in self.lanes.values())

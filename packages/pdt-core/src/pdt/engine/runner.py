@@ -240,6 +240,8 @@ class Runner:
 
     def _is_quiet(self, waits_count: bool) -> bool:
         """Tell whether nothing is under way, and nothing waits for its time."""
+        if self._stopping and self.report.interrupted and not self.launcher.must_finish:
+            return True  # what outlives this controller is the next one's
         if self._changed or self._live or self.launcher.in_flight:
             return False
         if self._stopping or not waits_count:

@@ -90,6 +90,7 @@ class ProcessTask(TrackedTask):
 
     keeps_attempts = True
     claims = True
+    outlives = True
     runs_elsewhere = True
     concurrency = MOST_RUNNING
 

@@ -52,6 +52,8 @@ class TrackedTask(Task):
 
     #: Whether a job is claimed before it is started, so that no other controller starts it.
     claims: bool = False
+    #: Whether what runs goes on without the controller, and is found again by the next.
+    outlives: bool = False
     #: Whether `update` returns at once, so that it may be called whenever the task wakes the engine.
     is_quick: bool = False
 

@@ -10,8 +10,8 @@ from ...pipeline import Pipeline
 from ...repository.base import MetadataRepository
 from ...task.base import Task
 from ...task.executor import ExecutorTask
-from ...task.tracked import TrackedTask
 from ...task.record import DirectRecorder, Outcome
+from ...task.tracked import TrackedTask
 from .. import exits, output
 from ..jobs import resolve_jobs
 from ..known import unknown_jobs

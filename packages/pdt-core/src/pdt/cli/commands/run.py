@@ -63,10 +63,11 @@ async def _skipped_if_quiet(pipeline: Pipeline) -> list[str] | None:
     try:
         pipeline.take_control()
         found = await look(pipeline)
+        left = await pipeline.has_attempts()
     except BaseException:
         await pipeline.close()
         raise
-    if any(task.jobs or task.failure is not None for task in found.values()):
+    if left or any(task.jobs or task.failure is not None for task in found.values()):
         return None
     await pipeline.close()
     return skipped_lines({name: task.skipped for name, task in found.items() if task.skipped})
