@@ -18,6 +18,7 @@ SAMPLES = [
     pdt.ConfigurationError("wrong", fix="right"),
     pdt.TaskConfigurationError("wrong"),
     pdt.NotFoundError("no such job", fix="look elsewhere"),
+    pdt.UnlaunchableError("no such interpreter", fix="install it"),
     pdt.BackendError("store is away"),
     pdt.CorruptRecordError("a store", "job1", "line 3: it is broken"),
     pdt.HeldError("held"),

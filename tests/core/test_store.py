@@ -12,12 +12,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pdt
 from pdt import localfs, store
-from pdt.store import ControllerLock, Store
+from pdt.store import ControllerLock, Store, local_state
 from tests.support.ordinary_user import AsOrdinaryUser
 
 HOLDER = """
@@ -107,16 +108,32 @@ def test_the_lock_of_a_store_on_a_network_lies_on_this_machine(network: Path, tm
 
 
 def test_the_lock_of_a_store_that_cannot_lock_lies_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object) -> None:
-        raise OSError(37, "No locks available")
+    lockf = fcntl.lockf
+
+    def refuse(file: Any, command: int) -> None:
+        descriptor = file if isinstance(file, int) else file.fileno()
+        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(os.fspath(tmp_path / ".pdt")):
+            raise OSError(37, "No locks available")
+        lockf(file, command)
 
     monkeypatch.setenv("XDG_STATE_HOME", os.fspath(tmp_path / "state"))
     monkeypatch.setattr(fcntl, "lockf", refuse)
     path = Store(tmp_path / ".pdt").lock_path("p")
     assert path.parent == tmp_path / "state" / "pdt" / "locks"
     assert os.listdir(tmp_path / ".pdt") == [".gitignore"]
+    ControllerLock(path).acquire()
     with pytest.raises(pdt.BackendError, match=r"cannot lock .*No locks available\nfix: put the store on a local disk"):
-        ControllerLock(path).acquire()
+        ControllerLock(tmp_path / ".pdt" / "p.lock").acquire()
+
+
+def test_a_machine_on_which_nothing_can_be_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setenv("XDG_STATE_HOME", os.fspath(tmp_path / "state"))
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(pdt.BackendError, match="set XDG_STATE_HOME to a directory on one"):
+        local_state("locks")
 
 
 # The host.

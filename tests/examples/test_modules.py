@@ -246,7 +246,7 @@ def test_a_run_that_was_interrupted_before_the_first_page_suggests_nothing(tmp_p
     child.expect("the same command goes on")
     child.expect(pexpect.EOF)
     assert not list(tmp_path.glob("report/*.md"))
-    assert "Next, try" not in child.before
+    assert "Next, try" not in str(child.before)
 
 
 def test_killed_run_leaves_no_process_and_goes_on(tmp_path: Path) -> None:

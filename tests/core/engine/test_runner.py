@@ -785,7 +785,7 @@ def test_a_runner_that_is_woken_after_its_loop_is_gone_says_nothing() -> None:
             return pipeline.runner
 
     runner = asyncio.run(keep())
-    runner.wake()
+    runner.wake(task)
 
 
 def test_an_exit_code_says_what_went_wrong() -> None:

@@ -511,3 +511,19 @@ async def test_warnings_are_per_repository(tmp_path: Path, caplog: pytest.LogCap
     for _ in range(2):
         assert await listed(pdt.FileRepository(tmp_path)) == set()
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
+
+
+async def test_what_only_looks_like_a_job_can_be_asked_for(tmp_path: Path) -> None:
+    for name in ("folder.txt", "Folder.TXT", "other", ".hidden.txt"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "job.txt").touch()
+    (tmp_path / "dangling.txt").symlink_to("nowhere")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    no_file, no_target = "it is not a file", "it is a link that leads nowhere"
+    files = pdt.FileRepository(tmp_path, ".txt")
+    assert await files.overlooked() == {"folder.txt": no_file, "dangling.txt": no_target}
+    files = pdt.FileRepository(tmp_path, ".txt", case_insensitive=True)
+    assert await files.overlooked() == {"folder.txt": no_file, "Folder.TXT": no_file, "dangling.txt": no_target}
+    assert set(await pdt.FileRepository(tmp_path).overlooked()) == {"dangling.txt", "dangling"}
+    directories = pdt.DirectoryRepository(tmp_path, ".txt", discard_empty=True)
+    assert await directories.overlooked() == {"job.txt": "it is not a directory", "dangling.txt": no_target}

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 #: Where each public name lives.
 _HOMES = {
-    "pdt.attempts": "Retry",
+    "pdt.attempts.policy": "Retry",
     "pdt.engine.report": "Report",
     "pdt.engine.verdict": "Lookup Verdict VerdictKind",
     "pdt.errors": "BackendError ConfigurationError CorruptRecordError HeldError InvalidJobIdError NotFoundError "
@@ -39,7 +39,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 # Type checkers take this for typing.TYPE_CHECKING, whose import would cost more than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pdt.attempts import Retry as Retry
+    from pdt.attempts.policy import Retry as Retry
     from pdt.engine.report import Report as Report
     from pdt.engine.verdict import Lookup as Lookup
     from pdt.engine.verdict import Verdict as Verdict

@@ -10,11 +10,12 @@ from typing import Any, TypeGuard
 
 from .errors import InvalidJobIdError
 
-__all__ = ["CHARSET", "CHARSET_START_END", "MAX_LENGTH", "JobIdRule"]
+__all__ = ["CHARSET", "CHARSET_START_END", "MAX_LENGTH", "JobIdRule", "quoted", "unquoted"]
 
 CHARSET_START_END = string.ascii_letters + string.digits
 CHARSET = CHARSET_START_END + "-_."
 MAX_LENGTH = 63
+_PLAIN = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]*", re.ASCII)
 
 
 class JobIdRule:
@@ -90,3 +91,22 @@ def _named(characters: str) -> str:
     if not set(CHARSET_START_END).issubset(characters):
         return repr(characters)
     return f"letters, digits and {others!r}" if others else "letters and digits"
+
+
+def quoted(job: str) -> str:
+    """Return a job as one part of a key: a class of repositories may allow more than keys do."""
+    if _PLAIN.fullmatch(job):
+        return job
+    from urllib.parse import quote
+
+    coded = quote(job, safe="")
+    return coded if coded.strip(".") else coded.replace(".", "%2E")  # no part of a key is "." or ".."
+
+
+def unquoted(part: str) -> str:
+    """Return the job that `quoted` made a part of a key of."""
+    if "%" not in part:
+        return part
+    from urllib.parse import unquote
+
+    return unquote(part)

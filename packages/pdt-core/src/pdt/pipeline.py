@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .attempts.book import AttemptBook
 from .errors import BackendError, ConfigurationError, NotFoundError, PipelineNotOpenError
+from .failpoints import hit
 from .plugins.hooks import Hooks, current_hooks
 from .repository.base import Repository
 from .session import Session
@@ -232,10 +232,13 @@ class Pipeline:
                     fix="make it a directory that you may write to, or pass another as store=...",
                 ) from error
             self._lock = lock
+            hit("control.locked")
         self._give_books()
 
     def _give_books(self) -> None:
         """Let tasks keep their attempts where the next controller finds them."""
+        from .attempts.book import AttemptBook
+
         for task in self._tasks.values():
             if not isinstance(task, TrackedTask) or task in self._booked:
                 continue

@@ -99,11 +99,8 @@ def test_what_only_looks_like_a_job_is_counted(
     (tmp_path / "in" / "link.txt").symlink_to("nowhere")
     (tmp_path / "in" / "folder").mkdir()
     assert call(pipeline, "status") == 0
-    assert capsys.readouterr() == (
-        TEXT,
-        "skipped: 2 keys of count.input: "
-        + "'folder.txt' (it is not a file); 'link.txt' (it is a link that leads nowhere)\n",
-    )
+    remark = "'folder.txt' (it is not a file); 'link.txt' (it is a link that leads nowhere)"
+    assert capsys.readouterr() == (TEXT, f"skipped: 2 keys of count.input: {remark}\n")
     assert call(pipeline, "status", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["skipped"] == 2
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..job import quoted, unquoted
 from ..ledger.base import Ledger
+
+if TYPE_CHECKING:
+    from ..errors import CorruptRecordError
 
 __all__ = ["AttemptBook", "Claim", "Decision"]
 
 #: What this version writes, and the newest that it reads.
 FORMAT = 1
-_PLAIN = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,11 @@ class AttemptBook:
         self.ends: dict[str, list[str]] = {}
         #: By job, the number of its claims that are not settled.
         self._numbers: dict[str, int] = {}
+        #: By job, the number of the last attempt in `ends`.
+        self._ended: dict[str, int] = {}
 
     def _key(self, kind: str, job: str, number: int | None = None) -> str:
-        return f"{kind}/{self._task}/{_coded(job)}" + ("" if number is None else f"/{number}")
+        return f"{kind}/{self._task}/{quoted(job)}" + ("" if number is None else f"/{number}")
 
     async def load(self) -> tuple[list[Claim], dict[str, Decision]]:
         """Read what earlier controllers left: the newest claim of each job, and the decisions by token.
@@ -82,25 +86,57 @@ class AttemptBook:
         claims: dict[str, Claim] = {}
         self.ends.clear()
         self._numbers.clear()
-        for key, value in sorted((await self.ledger.items(f"claim/{self._task}/")).items()):
-            _check_format(self.ledger, key, value)
-            job, number = _parts(key)
+        self._ended.clear()
+        for key, value in await self._entries("claim"):
+            job, number = self._numbered(key)
             if job not in claims or claims[job].number < number:
-                claims[job] = Claim(job, number, value["token"], value["place"], value["at"], value["since"])
+                token, place, at, since = self._read(key, value, "token", "place", "at", "since")
+                claims[job] = Claim(job, number, token, place, at, since)
                 self._numbers[job] = number
-        ends = [(_parts(key), value) for key, value in (await self.ledger.items(f"end/{self._task}/")).items()]
-        for (job, number), value in sorted(ends, key=lambda end: end[0]):
-            self.ends.setdefault(job, []).append(value["reason"])
+        ends = [(self._numbered(key), *self._read(key, value, "reason")) for key, value in await self._entries("end")]
+        for (job, number), reason in sorted(ends):
+            self.ends.setdefault(job, []).append(reason)
+            self._ended[job] = number
             self._numbers[job] = max(self._numbers.get(job, 0), number)
             if job in claims and claims[job].number <= number:
                 del claims[job]  # it has ended, and the next has not been claimed
         decisions = {}
-        for key, value in (await self.ledger.items(f"commit/{self._task}/")).items():
-            _check_format(self.ledger, key, value)
-            job = _decoded(key.rsplit("/", 1)[1])
-            entry = {name: value[name] for name in ("token", "outcome", "failed", "moves", "streams")}
-            decisions[value["token"]] = Decision(job, **entry)
+        for key, value in await self._entries("commit"):
+            job = unquoted(key.rsplit("/", 1)[1])
+            token, *rest = self._read(key, value, "token", "outcome", "failed", "moves", "streams")
+            decisions[token] = Decision(job, token, *rest)
         return list(claims.values()), decisions
+
+    async def _entries(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the entries of one kind.
+
+        :raises CorruptRecordError: if this version cannot read one.
+        """
+        entries = sorted((await self.ledger.items(f"{kind}/{self._task}/")).items())
+        for key, value in entries:
+            found = value.get("format")
+            if found != FORMAT:
+                newer = isinstance(found, int) and found > FORMAT
+                written = f"a newer pdt wrote it (format {found}, this one reads {FORMAT})"
+                raise self._corrupt(key, written if newer else f"its format is {found!r}")
+        return entries
+
+    def _read(self, key: str, value: Mapping[str, Any], *names: str) -> list[Any]:
+        missing = [name for name in names if name not in value]
+        if missing:
+            raise self._corrupt(key, f"it has no {', '.join(missing)}")
+        return [value[name] for name in names]
+
+    def _numbered(self, key: str) -> tuple[str, int]:
+        job, _, number = key.split("/", 2)[2].partition("/")
+        if not number.isdecimal():
+            raise self._corrupt(key, "its key does not end with a job and the number of an attempt")
+        return unquoted(job), int(number)
+
+    def _corrupt(self, key: str, why: str) -> CorruptRecordError:
+        from ..errors import CorruptRecordError
+
+        return CorruptRecordError(repr(self.ledger), key, why)
 
     async def claim(self, claims: Iterable[Claim]) -> list[Claim]:
         """Write claims, and return those that nobody else had written."""
@@ -126,7 +162,9 @@ class AttemptBook:
         """Note the end of an attempt that is not the job's last."""
         await self.ledger.insert(self._key("end", job, number), {"format": FORMAT, **outcome})
         self._numbers[job] = max(self._numbers.get(job, 0), number)
-        self.ends.setdefault(job, []).append(outcome["reason"])
+        if self._ended.get(job, 0) < number:  # else it is said again
+            self._ended[job] = number
+            self.ends.setdefault(job, []).append(outcome["reason"])
 
     async def decide(self, decisions: Iterable[Decision]) -> set[str]:
         """Write decisions, and return the tokens of those that stand: a job's first one, whoever wrote it."""
@@ -149,6 +187,7 @@ class AttemptBook:
                 if job in self.ends:
                     keys.append(self._key("end", job, number))
             self.ends.pop(job, None)
+            self._ended.pop(job, None)
             keys.append(self._key("commit", job))
         await self.ledger.delete_all(keys)
 
@@ -157,35 +196,3 @@ def _entry(thing: Claim | Decision) -> dict[str, Any]:
     entry = {"format": FORMAT, **vars(thing)}
     del entry["job"]
     return entry
-
-
-def _parts(key: str) -> tuple[str, int]:
-    job, number = key.rsplit("/", 2)[1:]
-    return _decoded(job), int(number)
-
-
-def _coded(job: str) -> str:
-    """Return a job as one part of a key: a class of repositories may allow more than keys do."""
-    if _PLAIN.fullmatch(job):
-        return job
-    from urllib.parse import quote
-
-    return quote(job, safe="")
-
-
-def _decoded(part: str) -> str:
-    if "%" not in part:
-        return part
-    from urllib.parse import unquote
-
-    return unquote(part)
-
-
-def _check_format(ledger: Ledger, key: str, value: Mapping[str, Any]) -> None:
-    from ..errors import CorruptRecordError
-
-    found = value.get("format")
-    if found != FORMAT:
-        newer = isinstance(found, int) and found > FORMAT
-        why = f"a newer pdt wrote it (format {found}, this one reads {FORMAT})" if newer else f"its format is {found!r}"
-        raise CorruptRecordError(repr(ledger), key, why)

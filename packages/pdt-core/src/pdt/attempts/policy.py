@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from math import isfinite
 
 from ..errors import ConfigurationError
 
@@ -36,6 +36,8 @@ INFRASTRUCTURE = frozenset({"lost", "evicted", "preempted", "deleted"})
 LOST_ATTEMPTS = 5
 LOST_DELAY = 1.0
 LONGEST_DELAY = 3600.0
+#: An end that a policy names closer than by its reason.
+_DETAILED = re.compile(r"(?:exit|signal):(?:0|[1-9][0-9]{0,9})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,19 @@ class Retry:
             value = getattr(self, name)
             seconds = value.total_seconds() if isinstance(value, timedelta) else value
             object.__setattr__(self, name, seconds)
-        object.__setattr__(self, "on", (self.on,) if isinstance(self.on, str) else tuple(self.on))
+        is_many = isinstance(self.on, Collection) and not isinstance(self.on, str)
+        object.__setattr__(self, "on", tuple(self.on) if is_many else (self.on,))
         wrong = None
         if type(self.attempts) is not int or not 1 <= self.attempts <= 1000:
             wrong = f"attempts is {self.attempts!r}, not a number from 1 to 1000"
         for name, least, most in (("delay", 0, 86400), ("factor", 1, 100), ("max_delay", 0, 86400), ("jitter", 0, 1)):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not isfinite(value) or not least <= value <= most:
+            if type(value) not in (int, float) or not least <= value <= most:
                 wrong = f"{name} is {value!r}, not a number from {least} to {most}"
         for cause in self.on:
-            reason, _, detail = cause.partition(":")
-            if reason not in REASONS or (detail and not (reason in ("exit", "signal") and detail.isdigit())):
-                wrong = f"on has {cause!r}; the reasons are: {', '.join(sorted(REASONS))}, exit:CODE and signal:NUMBER"
+            failures = sorted(REASONS.keys() - {"success"})
+            if not isinstance(cause, str) or not (cause in failures or _DETAILED.fullmatch(cause)):
+                wrong = f"on has {cause!r}; the reasons are: {', '.join(failures)}, exit:CODE and signal:NUMBER"
         if wrong is not None:
             raise ConfigurationError(f"retry: {wrong}", fix="for example Retry(attempts=4, delay=15, on=['exit:75'])")
 
@@ -83,7 +86,11 @@ class Retry:
         """Tell whether an end is one to try again for."""
         if not self.on:
             return reason not in ("cancelled", "unlaunchable")
-        named = {reason, f"exit:{return_code}" if reason == "exit" else reason, f"signal:{number}"}
+        named = {reason}
+        if reason == "exit":
+            named.add(f"exit:{return_code}")
+        elif reason in ("signal", "oom"):  # what ends a job for another reason does it by signals as well
+            named.add(f"signal:{number}")
         return not named.isdisjoint(self.on)
 
     def seconds(self, failures: int) -> float:
@@ -91,7 +98,7 @@ class Retry:
         assert not isinstance(self.delay, timedelta)  # noqa: S101  made a number above
         assert not isinstance(self.max_delay, timedelta)  # noqa: S101
         delay = min(self.max_delay, self.delay * self.factor ** min(failures - 1, 64))
-        return delay * (1 - self.jitter * random.random())  # noqa: S311  it only spreads load
+        return delay * (1 - self.jitter * _chance())
 
 
 class Verdict(Enum):
@@ -115,12 +122,18 @@ def decide(retry: Retry, reasons: Sequence[str], return_code: int | None, number
     if last in INFRASTRUCTURE:
         lost = _count(reasons, INFRASTRUCTURE)
         if lost <= LOST_ATTEMPTS:
-            return Verdict.AGAIN, min(LONGEST_DELAY, LOST_DELAY * 2.0 ** (lost - 1) * random.uniform(0.5, 1.0))  # noqa: S311
+            return Verdict.AGAIN, min(LONGEST_DELAY, LOST_DELAY * 2.0 ** (lost - 1) * (1 - 0.5 * _chance()))
         return Verdict.FAILED, 0.0
     failures = len(reasons) - _count(reasons, INFRASTRUCTURE)
     if failures < retry.attempts and retry.covers(last, return_code, number):
         return Verdict.AGAIN, retry.seconds(failures)
     return Verdict.FAILED, 0.0
+
+
+def _chance() -> float:
+    from random import random  # late: it costs the start of every command
+
+    return random()  # noqa: S311  it only spreads load
 
 
 def _count(reasons: Iterable[str], kinds: Collection[str]) -> int:

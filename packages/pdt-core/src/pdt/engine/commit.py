@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from .. import localfs
+from ..failpoints import hit
 from ..repository.base import MetadataRepository
 from ..repository.filesystem import FileRepository
 from ..repository.sqlite import SqliteMetadataRepository
@@ -202,6 +203,7 @@ class GroupCommit:
         """Make durable what the batch's jobs wrote, publish what was staged, then write their records."""
         if any(ended.decision is not None for ended in batch):
             batch = await self._publish(batch, written)
+        hit("commit.before_done")
         by_store: dict[MetadataRepository, list[Ended]] = {}
         unrecorded: list[Ended] = []
         for ended in batch:
@@ -231,17 +233,20 @@ class GroupCommit:
 
     async def _publish(self, batch: list[Ended], written: list[str]) -> list[Ended]:
         """Put in place what the batch's jobs staged, and return those of which that succeeded."""
+        hit("commit.begin")
         staged = [ended for ended in batch if ended.decision is not None]
         lost: dict[int, str] = {}
         try:
             if self._durable and any(ended.decision.moves for ended in staged if ended.decision):
                 # A decision stands only for what is on the disk.
                 await self._in_thread(self._sync, staged, written)
+            hit("commit.synced")
             by_task: dict[TrackedTask, list[Ended]] = {}
             for ended in staged:
                 by_task.setdefault(ended.task, []).append(ended)
             for task, jobs in by_task.items():
                 standing = await task.book.decide(ended.decision for ended in jobs if ended.decision is not None)
+                hit("commit.decided")
                 for ended in jobs:
                     if ended.decision is not None and ended.decision.token not in standing:
                         lost[id(ended)] = f"{task.name} {ended.job}: another attempt's results count"
@@ -250,6 +255,7 @@ class GroupCommit:
                 lost.update(await self._in_thread(_move, moving))
         except Exception as error:
             lost.update((id(ended), f"{type(error).__name__}: {error}") for ended in staged)
+        hit("commit.published")
         for ended in staged:
             if id(ended) in lost:
                 self._give_up([ended], f"what it wrote could not be published: {lost[id(ended)]}")
@@ -331,6 +337,7 @@ class GroupCommit:
         for ended in jobs:
             if ended.task.keeps_attempts:
                 by_task.setdefault(ended.task, []).append(ended.job)
+        hit("commit.done")
         for task, names in by_task.items():
             try:
                 await task.settle(names)

@@ -97,9 +97,11 @@ class Lane:
             loop.call_soon(self._hire)
 
     def _dismiss(self, worker: asyncio.Task[None]) -> None:
+        was_full = not self.room
         self._workers.discard(worker)
         self.active -= 1
-        self._on_room()
+        if was_full or not self.in_flight:
+            self._on_room()
 
     async def _work(self) -> None:
         queue, launch = self.queue, self.task.launch

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 
 from ..plugins.hooks import Hooks
+from ..failpoints import hit
 from ..task.base import Task
 from ..task.tracked import TrackedTask
 from .backoff import Backoff
@@ -146,9 +147,10 @@ class Launcher:
 
     @property
     def only_records_left(self) -> bool:
-        """Whether all that is in flight are records on their way to their stores."""
+        """Whether all that is in flight are records on their way to their stores, and something waits for them."""
         under_way = sum(len(lane.in_flight) for lane in self.lanes.values())
-        return self.commit.busy and under_way <= self.commit.waiting
+        holding = under_way - sum(len(lane.freed) for lane in self.lanes.values())
+        return self.commit.busy and under_way <= self.commit.waiting and bool(holding or not self.plan.levels)
 
     @property
     def queued(self) -> bool:
@@ -211,8 +213,9 @@ class Launcher:
         # Where there are priorities, nothing is taken on that cannot start before what comes after it.
         rooms = {name: lane.free if self._ordered else lane.room for name, lane in self.lanes.items()}
         rooms.update(dict.fromkeys(unknown, 0))
+        # It takes all that it can: only something new makes another call worth its time.
+        self._has_news = False
         admission = admit(self.plan, rooms, loads, used, self.quotas.caps, patient=waited, stuck=[*waited, *unknown])
-        self._has_news = bool(admission.chunks)
         started, cleared = False, self._cleared
         for name, jobs in admission.chunks:
             if cleared != self._cleared:
@@ -236,6 +239,7 @@ class Launcher:
         lane = self.lanes[task.name]
         wanted = self._not_vetoed(task, [job for job in jobs if job not in lane.in_flight])
         reserved = await self.quotas.reserve(task, wanted)
+        hit("claim.reserved")
         if len(reserved) < len(wanted):
             self._changed()
         lane.in_flight.update(reserved)
@@ -285,6 +289,7 @@ class Launcher:
             wanted = [job for job in [*jobs, *self.plan.upcoming(task.name, CLAIM_AHEAD)] if job not in claimed]
             won = await task.claim(wanted)
             ready = await still_ready(task, won, self._transient)
+            hit("claim.checked")
             claimed.update(ready)
             if len(ready) < len(won):
                 await task.unclaim(set(won) - ready)

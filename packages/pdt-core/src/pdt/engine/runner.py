@@ -11,6 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
+from ..attempts.requests import CancelRequests
 from ..errors import ConfigurationError
 from ..plugins.hooks import Hooks
 from ..task.base import Task
@@ -143,10 +144,20 @@ class Runner:
         self._woken.clear()
         self._live = await self._looker.update()
         self.launcher.take_over()
+        await self._cancel_what_is_asked()
         self.launcher.release_ended()
         for manager in self._pipeline.resource_managers:
             await manager.flush()
         return self._live
+
+    async def _cancel_what_is_asked(self) -> None:
+        """Cancel the jobs that another process asked for."""
+        tasks = self._pipeline.tasks
+        if any(isinstance(task, TrackedTask) and task.outlives for task in tasks.values()):
+            for name, job in await CancelRequests(self._pipeline.ledger).take():
+                task = tasks.get(name)
+                if isinstance(task, TrackedTask):
+                    await task.cancel(job)
 
     async def _reap(self) -> None:
         """Let the tasks that have woken the engine look at what has happened."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from weakref import WeakSet
 
 from .. import localfs
+from ..failpoints import hit
 from ..locks import is_range_locked, lock_range
 
 __all__ = ["Journal", "Trace", "abandoned"]
@@ -55,6 +56,7 @@ class Journal:
         self._descriptor = -1
         if create:
             self._descriptor = self._open(os.O_CREAT | os.O_EXCL)
+            hit("journal.before_lock")
             lock_range(self._descriptor, FIRST_BYTE)
         else:
             self._descriptor = self._open(0)

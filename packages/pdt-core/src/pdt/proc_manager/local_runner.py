@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import localfs
+from ..failpoints import hit
 from ..repository.filestream import FileReader, FileWriter
 from .inotify import FileWatch
 from .journal import Journal, Trace, abandoned
@@ -124,8 +125,10 @@ class LocalRunner(ProcessRunner):
     def _begin_journal(self) -> None:
         if self._journal is not None and not self._unsettled[self._journal]:
             self._remove(self._journal)
+        hit("journal.before_create")
         name = os.urandom(8).hex()
         self._journal = Journal(os.path.join(self._journals, name), create=True)
+        hit("journal.created")
         self._opened[name] = self._journal
         self._unsettled[self._journal] = set()
         self._traces[self._journal] = {}
@@ -137,6 +140,7 @@ class LocalRunner(ProcessRunner):
         cwd = command.cwd or self._basedir
         localfs.check_directory(cwd)
         environ = {**self._environ, **command.environ, TOKEN: token}
+        hit("spawn.before_lock")
         lock = _above(journal.lock(place["number"]))
         script = -1
         try:
@@ -155,12 +159,15 @@ class LocalRunner(ProcessRunner):
             os.close(lock)
             if script >= 0:
                 os.close(script)
+        hit("spawn.spawned")
         attempt.child = pid
         attempt.trace = self._traces[journal].setdefault(token, attempt.trace)
         attempt.trace.pid = attempt.trace.pid or pid
         self._attempts[token] = attempt
+        hit("spawn.noted")
         attempt.descriptor = os.pidfd_open(pid)
         self._the_loop.add_reader(attempt.descriptor, self._child_ended, attempt)
+        hit("spawn.followed")
         return str(pid)
 
     def path(self, token: str, name: str) -> str:
@@ -185,6 +192,7 @@ class LocalRunner(ProcessRunner):
             attempt = _Attempt(token, journal, place["number"])
             attempt.trace = self._traces[journal].setdefault(token, attempt.trace)
             self._attempts[token] = attempt
+            hit("adopt.one")
             unlocked.append(attempt)
         self._settle_unlocked(unlocked)
         if self._attempts:
@@ -258,11 +266,13 @@ class LocalRunner(ProcessRunner):
 
     def _child_ended(self, attempt: _Attempt) -> None:
         """Note the end of a wrapper; what the script started may hold the lock still if it was killed."""
+        hit("end.seen")
         self._let_go(attempt)
         with suppress(ChildProcessError):
             status = os.waitpid(attempt.child or 0, 0)[1]
             attempt.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         attempt.child = None
+        hit("end.waited")
         self._settle_unlocked([attempt])
         if attempt.token in self._attempts:
             self._watch_journals()
@@ -286,6 +296,7 @@ class LocalRunner(ProcessRunner):
         if code is None and attempt.signal is not None:
             code = SIGNALLED + attempt.signal  # as the wrapper would have said of the script
         self._ended.append(Exit(attempt.token, code, started=trace.pid is not None, killed=trace.killed))
+        hit("end.noted")
         self._wake()
 
     async def ended(self) -> list[Exit]:
@@ -298,9 +309,12 @@ class LocalRunner(ProcessRunner):
         attempt = self._attempts.get(token)
         if attempt is None or attempt.insisting is not None:
             return
+        hit("kill.before_line")
         attempt.journal.write(f"{token} kill {reason}")
+        hit("kill.line")
         attempt.trace.killed = attempt.trace.killed or reason
         self._signal(attempt, signal.SIGTERM)
+        hit("kill.signalled")
         attempt.insisting = self._the_loop.call_later(grace, self._insist, attempt)
 
     def _signal(self, attempt: _Attempt, number: int) -> None:
@@ -313,6 +327,7 @@ class LocalRunner(ProcessRunner):
             kill_carriers(attempt.token, number)
 
     def _insist(self, attempt: _Attempt) -> None:
+        hit("kill.insist")
         attempt.insisting = None
         self._signal(attempt, signal.SIGKILL)
         kill_carriers(attempt.token)
@@ -335,16 +350,20 @@ class LocalRunner(ProcessRunner):
             if journal is not self._journal and not self._unsettled[journal]:
                 self._remove(journal)
             else:
+                hit("journal.before_settled")
                 journal.write(*(f"{token} settled" for token in settled_tokens))
+                hit("journal.settled")
 
     def _remove(self, journal: Journal) -> None:
         """Remove a journal in which nothing is left."""
+        hit("journal.before_remove")
         self._opened.pop(os.path.basename(journal.path), None)
         self._unsettled.pop(journal, None)
         self._traces.pop(journal, None)
         journal.close()
         with suppress(FileNotFoundError):
             os.unlink(journal.path)
+        hit("journal.removed")
 
 
 def _nothing() -> None:

@@ -42,6 +42,8 @@ class FunctionTask(TrackedTask):
     :param disabled: whether no job is to be started.
     """
 
+    done: MetadataRepository
+
     def __init__(
         self,
         name: str,

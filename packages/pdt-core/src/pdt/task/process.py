@@ -17,6 +17,7 @@ from ..attempts.book import Claim, Decision
 from ..attempts.policy import Retry, Verdict
 from ..attempts.recover import Finding, Step, next_step
 from ..errors import BackendError, ConfigurationError, CorruptRecordError, PdtError
+from ..failpoints import hit
 from ..proc_manager.base import STDOUT, _StderrIsStdout
 from ..proc_manager.runner import Command, Exit, ProcessRunner
 from ..repository.base import BlobRepository, MetadataRepository, Repository
@@ -260,6 +261,7 @@ class ProcessTask(TrackedTask):
 
     async def _take_over(self) -> None:
         """Adopt the attempts of an earlier controller that run, reap those that ended, publish what was decided."""
+        hit("adopt.begin")
         runner = self.manager.runner()
         await runner.open(self._on_end)
         try:
@@ -268,11 +270,13 @@ class ProcessTask(TrackedTask):
             self._running.clear()
             await runner.close()
             raise
+        hit("adopt.end")
         self._runner = runner
         self.is_changed = True
 
     async def _take_over_by(self, runner: ProcessRunner) -> None:
         claims, decisions = await self.book.load()
+        hit("adopt.loaded")
         by_token = {claim.token: claim for claim in claims}
         undecided = {token: claim.place for token, claim in by_token.items() if token not in decisions}
         self._written.update({job async for job in self.pids})
@@ -282,11 +286,13 @@ class ProcessTask(TrackedTask):
             self._claims[claim.job] = claim
             self._jobs[claim.token] = claim.job
         alive = await runner.adopt(undecided)
+        hit("adopt.adopted")
         for token, decision in decisions.items():
             if by_token.get(token) is None:
                 await self.book.settle([decision.job])
             else:
                 self._spawn(self._carry_out(decision, runner))
+        hit("adopt.rolling_forward")
         exits = await runner.ended()
         ended = {exit.token for exit in exits}
         for token in undecided:
@@ -296,6 +302,7 @@ class ProcessTask(TrackedTask):
                 self._adopt(self._running[claim.job], alive[token])
         for exit in exits:
             await self._reap(exit)
+        hit("adopt.reaped")
         stale = self._written - self._running.keys()
         for job in stale:
             await self.pids.delete(job)
@@ -321,6 +328,7 @@ class ProcessTask(TrackedTask):
 
     async def suspend(self) -> None:
         """Leave what runs to the next controller."""
+        hit("suspend.begin")
         await self.drain()
         await self._write_pids()
         if self._pids_timer is not None:
@@ -351,7 +359,9 @@ class ProcessTask(TrackedTask):
             if job not in self._claims:
                 token = uuid.uuid4().hex
                 claims.append(Claim(job, self.book.next_number(job), token, runner.place(token), at, since))
+        hit("claim.before")
         won = await self.book.claim(claims)
+        hit("claim.after")
         self._claims.update((claim.job, claim) for claim in won)
         return [job for job in jobs if job in self._claims]
 
@@ -359,9 +369,12 @@ class ProcessTask(TrackedTask):
         """Take back claims of jobs that are not started after all."""
         claims = [self._claims.pop(job) for job in jobs if job in self._claims and job not in self._running]
         if claims:
+            hit("unclaim.begin")
             await self.book.release(claims)
+            hit("unclaim.released")
             if self._runner is not None:
                 await self._runner.forget([claim.token for claim in claims])
+            hit("unclaim.end")
 
     async def launch(self, job: str) -> None:
         """Start the script of one job; where `synchronous`, wait for its end."""
@@ -378,6 +391,7 @@ class ProcessTask(TrackedTask):
         self._running[job] = running
         self._jobs[claim.token] = job
         try:
+            hit("launch.begin")
             running.pid = await self._start(running, runner)
         except CorruptRecordError as error:
             self.blocked[job] = str(error)
@@ -392,11 +406,13 @@ class ProcessTask(TrackedTask):
         except BaseException:
             await self._drop(running)
             raise
+        hit("launch.started")
         self._starts.append(time.monotonic())
         self._unwritten.add(job)
         self._write_pids_soon()
         if self.timeout is not None:
             self._time(running, self.timeout)
+        hit("launch.end")
         if self.synchronous:
             await self._wait_for(job)
 
@@ -407,6 +423,7 @@ class ProcessTask(TrackedTask):
         template = self._template
         assert template is not None  # noqa: S101  it was read
         script = template.render(await staging.values(template))
+        hit("launch.rendered")
         stdin = await self._stdin(running, runner)
         command = Command(
             running.claim.token,
@@ -418,6 +435,7 @@ class ProcessTask(TrackedTask):
             staging.stdout,
             staging.stderr,
         )
+        hit("launch.before_start")
         return await runner.start(command, running.claim.place)
 
     async def _stdin(self, running: _Running, runner: ProcessRunner) -> str | None:
@@ -502,8 +520,10 @@ class ProcessTask(TrackedTask):
             if (running := self._running.get(job)) is not None and running.is_alive
         }
         if records:
+            hit("pids.before_write")
             self._written.update(records)
             await self.pids.dump_all(records)
+            hit("pids.written")
 
     # Ending.
 
@@ -516,6 +536,7 @@ class ProcessTask(TrackedTask):
         return busy
 
     async def _reap(self, exit: Exit) -> None:
+        hit("reap.begin")
         job = self._jobs.get(exit.token)
         if job is None:
             return
@@ -534,6 +555,7 @@ class ProcessTask(TrackedTask):
             running.timer.cancel()
         if self.on_free is not None:
             self.on_free(self, job)
+        hit("reap.concluding")
         outcome["attempt"] = number
         running.succeeded = outcome["success"]
         verdict, seconds = Verdict.DONE, 0.0
@@ -542,8 +564,11 @@ class ProcessTask(TrackedTask):
             verdict, seconds = self._judge([*self.book.ends.get(job, ()), outcome["reason"]], outcome)
         if verdict is Verdict.AGAIN:
             running.staging.discard(failed=number)
+            hit("again.discarded")
             await self._run_again(job, outcome, seconds)
+            hit("again.noted")
             await self._forget_running([job])
+            hit("again.end")
             self._unrecorded.append(job)
             return
         moves, streams = running.staging.results(outcome, self.failure_ok)
@@ -558,8 +583,10 @@ class ProcessTask(TrackedTask):
         """Copy the streams of a decided attempt into their repositories, and have the rest done with its record."""
         import asyncio
 
+        hit("stream.before_decide")
         if decision.token not in await self.book.decide([decision]):
             return
+        hit("stream.decided")
         for path, link in decision.streams:
             repo = self.links[link].repo
             assert isinstance(repo, BlobRepository)  # noqa: S101  the constructor saw it
@@ -569,6 +596,7 @@ class ProcessTask(TrackedTask):
                 continue  # it was copied before
             async with asyncio.timeout(STREAM_SECONDS), source, repo.open(decision.job, "wb") as target:
                 await async_copyfile(source, target)
+        hit("stream.copied")
         await self._record(decision)
 
     async def _record(self, decision: Decision) -> None:
@@ -582,13 +610,16 @@ class ProcessTask(TrackedTask):
 
     async def settle(self, jobs: Collection[str]) -> None:
         """Forget the attempts of jobs whose records are written."""
+        hit("settle.begin")
         for job in jobs:
             if (running := self._running.get(job)) is not None:
                 running.staging.discard(failed=None if running.succeeded else running.claim.number)
                 if running.succeeded:
                     self._remove_logs(job, running.claim.number)
+        hit("settle.discarded")
         await self._forget_running(jobs)
         await self.book.settle(jobs)
+        hit("settle.end")
 
     async def _forget_running(self, jobs: Collection[str]) -> None:
         claims = [running.claim for job in jobs if (running := self._running.pop(job, None)) is not None]

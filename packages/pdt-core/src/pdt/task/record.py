@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import localfs
+from ..failpoints import hit
 from ..repository.base import MetadataRepository
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def publish(moves: Sequence[Sequence[str]]) -> None:
     :raises OSError: if one cannot be.
     """
     for staged, target in moves:
+        hit("publish.move")
         localfs.move_into_place(staged, target)
+        hit("publish.moved")
 
 
 def now() -> datetime:

@@ -189,6 +189,9 @@ class TrackedTask(Task):
         """Return the jobs that ended without a record since the last call, after their launch had returned."""
         return []
 
+    async def cancel(self, job: str) -> None:
+        """End a job that runs; nothing happens if it does not, or cannot be ended."""
+
     def withdraw(self) -> None:
         """Take back the jobs that were launched and have not begun; they stay ready."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import signal
 import sys
@@ -149,6 +148,8 @@ def _start(controller: Controller, initializer: Callable[..., None] | None, init
 
 def lock_byte(task: str, job: str) -> int:
     """Return the byte of the lock file that is locked while a job runs."""
+    import hashlib
+
     digest = hashlib.blake2b(f"{task}\0{job}".encode(errors="surrogatepass"), digest_size=6).digest()
     return int.from_bytes(digest) + 1
 
