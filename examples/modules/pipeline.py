@@ -1,7 +1,8 @@
-"""What the standard library of the running interpreter is made of, as a pipeline of three tasks.
+"""What the standard library of the running interpreter is made of, as a pipeline of four tasks.
 
 count        in this process    the lines, words, functions and classes of each module
 identifiers  in a process pool  how often each identifier occurs in it
+words        in shell scripts   the words that occur in it most often, comments and strings included
 report       in this process    one page per initial letter, once every module of that letter is there
 
 Run it with `python pipeline.py run`, or with `pdt -f pipeline.py run`.
@@ -14,6 +15,7 @@ import asyncio
 import io
 import keyword
 import multiprocessing
+import os
 import pkgutil
 import shlex
 import sys
@@ -168,7 +170,34 @@ async def count_identifiers(
     await frequencies.dump(job, {**counted, "identifiers": found.total(), "frequencies": dict(found)})
 
 
-# The third task: its jobs are letters, and its input is all modules of a letter.
+# The third task, beside the second: its body is a shell script. Its processes go on when this one is stopped or killed,
+# and the next run takes them over. `source` stands for what the library's info() says of the module; what the script
+# prints is put into `words/` once it has succeeded.
+
+processes = pdt.LocalLinuxManager("modules", HERE / ".pdt" / "processes")
+cores = pdt.ResourceManager(pdt.Resources.parse(cpu=os.cpu_count() or 1, mem="1Gi"))
+SCRIPT = r"""
+exec < {{ source.path }}
+tr -cs A-Za-z '\n' | sort | uniq -c | sort -k1,1nr -k2 | sed 10q
+"""
+
+words = pdt.ProcessTask(
+    "words",
+    processes,
+    cores,
+    pdt.Resources.parse(cpu=1, mem="16Mi"),
+    pids=records("words.pids"),
+    template=SCRIPT,
+    environ={"LC_ALL": "C"},
+    done=records("words.done"),
+    stdout=pdt.FileRepository(HERE / "words", ".txt"),
+    retry=pdt.Retry(attempts=3, delay=1),
+    timeout=60,
+)
+words.link("source", library, is_input=True)
+words.plug(count)
+
+# The fourth task: its jobs are letters, and its input is all modules of a letter.
 
 report = pdt.InProcessSyncTask("report", done=records("report.done"))
 letters = library.map(lambda module: module["letter"])
@@ -199,7 +228,7 @@ def page_of(letter: str, modules: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-pipeline = pdt.Pipeline([count, identifiers, report])
+pipeline = pdt.Pipeline([count, identifiers, words, report])
 
 
 def summary() -> str:

@@ -1,5 +1,8 @@
 """The signatures of the reference (pydatatask 0.4.3), for everything that the core provides.
 
+Where pdt decided otherwise the table has its own default: working directories lie in the user's state directory, so
+LocalLinuxManager's `local_path` is None.
+
 Under a heading with the reference's module, a line is a class with its bases, or a function; a line further in is a
 member of the class above it. "async" is what has to be awaited, "each" what is iterated asynchronously.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 __all__ = ["REFERENCE", "REQUIRED", "Entry", "Parameter", "entries"]
@@ -117,6 +121,24 @@ class RelatedItemRepository(base_repository, translator_repository, allow_delete
     each unfiltered_iter()
 class MapRepository() is Repository
 
+[proc_manager]
+class AbstractProcessManager()
+    async get_live_pids(hint)
+    async spawn(args, environ, cwd, return_code, stdin, stdout, stderr)
+    async kill(pid)
+    property basedir
+    async open(path, mode)
+    async mkdir(path)
+    async rmtree(path)
+class LocalLinuxManager(app, local_path=None) is AbstractProcessManager
+    async get_live_pids(hint)
+    async spawn(args, environ, cwd, return_code, stdin, stdout, stderr)
+    async kill(pid)
+    property basedir
+    async open(path, mode)
+    async mkdir(path)
+    async rmtree(path)
+
 [resource_manager]
 class ResourceType(value)
 class Resources(cpu=0, mem=0, launches=1)
@@ -152,6 +174,13 @@ class Task(name, ready=None, disabled=False)
     property inhibits_output
     property required_for_output
     async validate()
+    async update()
+    async launch(job)
+class ProcessTask(name, manager, resource_manager, job_resources, pids, template, \
+    window=timedelta(seconds=60), environ=None, done=None, stdin=None, stdout=None, stderr=None, ready=None) is Task
+    property manager
+    property stderr
+    property basedir
     async update()
     async launch(job)
 class InProcessSyncTask(name, done, ready=None, func=None) is Task
@@ -234,12 +263,19 @@ def _parameters(text: str) -> tuple[Parameter, ...]:
     assert isinstance(function, ast.FunctionDef)
     arguments = function.args
     required = len(arguments.args) - len(arguments.defaults)
-    defaults = [REQUIRED] * required + [ast.literal_eval(default) for default in arguments.defaults]
+    defaults = [REQUIRED] * required + [_value(default) for default in arguments.defaults]
     found = [Parameter(each.arg, default) for each, default in zip(arguments.args, defaults, strict=True)]
     if arguments.vararg is not None:
         found.append(Parameter(f"*{arguments.vararg.arg}"))
     for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        found.append(Parameter(each.arg, REQUIRED if default is None else ast.literal_eval(default)))
+        found.append(Parameter(each.arg, REQUIRED if default is None else _value(default)))
     if arguments.kwarg is not None:
         found.append(Parameter(f"**{arguments.kwarg.arg}"))
     return tuple(found)
+
+
+def _value(default: ast.expr) -> Any:
+    if isinstance(default, ast.Call):
+        assert ast.unparse(default.func) == "timedelta"
+        return timedelta(**{keyword.arg or "": ast.literal_eval(keyword.value) for keyword in default.keywords})
+    return ast.literal_eval(default)

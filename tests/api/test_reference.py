@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable
+from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import Any, get_type_hints
 
@@ -60,7 +61,8 @@ def test_classes_have_the_bases(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.kind == "property"], ids=str)
 def test_properties_are_properties(entry: Entry) -> None:
-    assert isinstance(found(entry), property)
+    owner = found(Entry(entry.module, entry.path[:1], "class"))
+    assert isinstance(inspect.getattr_static(owner, entry.path[1]), property | cached_property)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,13 @@ def test_abstract_methods_are_abstract() -> None:
     assert pdt.MetadataRepository.__abstractmethods__ == {"unfiltered_iter", "info", "delete", "dump"}
     assert pdt.FileRepositoryBase.__abstractmethods__ >= {"delete"}
     assert pdt.Task.__abstractmethods__ == {"update", "launch"}
+    assert pdt.AbstractProcessManager.__abstractmethods__ == {
+        "basedir", "get_live_pids", "kill", "mkdir", "open", "rmtree", "spawn",
+    }  # fmt: skip
+
+
+def test_the_constant_for_stderr_is_where_the_reference_has_it() -> None:
+    assert importlib.import_module("pdt.task").STDOUT is pdt.STDOUT
 
 
 def test_main_is_the_module_and_the_function() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import importlib.util
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -144,6 +146,23 @@ def test_numbers_are_right(example: tuple[Path, Command, str], module: str) -> N
     assert found[:4] == [int(lines), int(words), len(functions), len(classes)]
 
 
+def test_words_are_those_of_the_source(example: tuple[Path, Command, str]) -> None:
+    directory, _, _ = example
+    ended = records_of(directory, "words.done")
+    assert ended.keys() == public_modules()
+    assert all((record["success"], record["return_code"]) == (True, 0) for record in ended.values())
+    assert records_of(directory, "words.pids") == {}
+    assert {file.stem for file in (directory / "words").glob("*.txt")} == public_modules()
+    for module in ("this", "textwrap", "json.decoder"):
+        text = LIBRARY.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+        counted = Counter(re.findall(r"[A-Za-z]+", text))
+        lines = (directory / "words" / f"{module}.txt").read_text().splitlines()
+        found = {word: int(number) for number, word in (line.split() for line in lines if len(line.split()) == 2)}
+        wanted = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[: len(found)]
+        assert list(found.items()) == wanted
+        assert len(found) >= 9
+
+
 def test_summary_says_what_was_left_out_and_what_to_try(example: tuple[Path, Command, str]) -> None:
     directory, _, printed = example
     modules = records_of(directory, "counts")
@@ -167,7 +186,7 @@ def test_commands_of_the_summary_work(example: tuple[Path, Command, str]) -> Non
 def test_second_run_does_nothing(example: tuple[Path, Command, str]) -> None:
     directory, command, _ = example
     before = {file: file.stat().st_mtime_ns for file in (directory / "report").iterdir()}
-    ended = {name: records_of(directory, f"{name}.done") for name in ("count", "identifiers", "report")}
+    ended = {name: records_of(directory, f"{name}.done") for name in ("count", "identifiers", "words", "report")}
     assert command("plan", "-o", "name") == ""
     command("run")
     assert {file: file.stat().st_mtime_ns for file in (directory / "report").iterdir()} == before
@@ -176,10 +195,11 @@ def test_second_run_does_nothing(example: tuple[Path, Command, str]) -> None:
 
 def test_what_is_removed_is_done_again_and_nothing_else(example: tuple[Path, Command, str]) -> None:
     directory, command, _ = example
-    before = {name: records_of(directory, f"{name}.done") for name in ("count", "identifiers", "report")}
+    before = {name: records_of(directory, f"{name}.done") for name in ("count", "identifiers", "words", "report")}
     values = {name: records_of(directory, name) for name in ("counts", "frequencies")}
     command("rm", "-y", "count", "json")
     command("rm", "-y", "identifiers", "json")
+    command("rm", "-y", "words", "json")
     command("rm", "-y", "report", "j")
     why = json.loads(command("why", "report", "j", "-o", "json"))
     assert "'json'" in why[0]["reason"]
@@ -187,7 +207,7 @@ def test_what_is_removed_is_done_again_and_nothing_else(example: tuple[Path, Com
     command("run")
     after = {name: records_of(directory, f"{name}.done") for name in before}
     changed = {(name, job) for name in after for job in after[name] if after[name][job] != before[name].get(job)}
-    assert changed == {("count", "json"), ("identifiers", "json"), ("report", "j")}
+    assert changed == {("count", "json"), ("identifiers", "json"), ("words", "json"), ("report", "j")}
     assert {name: records_of(directory, name) for name in values} == values
 
 
@@ -307,7 +327,9 @@ def test_small_library(tmp_path: Path) -> None:
     printed = subprocess.check_output(
         [sys.executable, "driver.py"], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S
     )
-    assert printed.startswith("1 {'count': 3, 'identifiers': 3, 'report': 1} {'count': 1}\n")
+    code, succeeded, failed = re.match(r"(\d) ({.*?}) ({.*?})\n", printed).groups()  # type: ignore[union-attr]
+    assert ast.literal_eval(succeeded) == {"count": 3, "identifiers": 3, "words": 3, "report": 1}
+    assert (code, ast.literal_eval(failed)) == ("1", {"count": 1})
     assert "'tests of the library': 3" in printed  # the two here, and `test`, which is not here
     counts = records_of(tmp_path, "counts")
     assert counts == {

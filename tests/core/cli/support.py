@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
@@ -13,7 +15,19 @@ from pdt import FileRepository, InProcessMetadataRepository, InProcessSyncTask, 
 from pdt.cli.invocation import Invocation
 from pdt.cli.program import run_in
 
-__all__ = ["PROJECT", "TEXTS", "call", "make_pipeline", "pdt_command", "run_pdt", "write_project"]
+__all__ = [
+    "PROCESSES",
+    "PROJECT",
+    "TEXTS",
+    "call",
+    "make_pipeline",
+    "pdt_command",
+    "run_pdt",
+    "running_pdt",
+    "until",
+    "write_processes",
+    "write_project",
+]
 
 #: The jobs of a project, of which d fails.
 TEXTS = {"a": "one two", "b": "one", "d": "boom"}
@@ -125,3 +139,57 @@ def make_pipeline(directory: Path) -> Pipeline:
 def call(pipeline: Pipeline, *words: str) -> int:
     """Run a command on a pipeline in this process, as a user's own script does."""
     return run_in(Invocation("script.py", pipeline), words)
+
+
+#: A pipeline of scripts, which are the inputs' texts: what a job does is in its file.
+PROCESSES = """
+import os
+import pdt
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+def records(name):
+    return pdt.SqliteMetadataRepository(HERE + "/.pdt/records.sqlite", name)
+
+work = pdt.ProcessTask(
+    "work",
+    pdt.LocalLinuxManager("tested", HERE + "/processes"),
+    pdt.ResourceManager(pdt.Resources.parse(cpu=100, mem="1Gi")),
+    pdt.Resources.parse(cpu=1, mem=1),
+    records("pids"),
+    "cd " + HERE + "; . {{ script }}",
+    done=records("done"),
+    failed=records("failed"),
+    grace=2,
+    {options}
+)
+work.link("script", pdt.FileRepository(HERE + "/in", extension=".txt"), is_input=True)
+count = pdt.InProcessSyncTask("count", records("counted"), func=lambda job: None)
+count.link("work", work.done, is_input=True)
+
+pipeline = pdt.Pipeline([work, count])
+"""
+
+
+def write_processes(directory: Path, scripts: Mapping[str, str], options: str = "") -> Path:
+    """Write a pipeline of scripts, by job."""
+    return write_project(directory, scripts, PROCESSES.replace("{options}", options))
+
+
+@contextmanager
+def running_pdt(*words: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run pdt beside the test, and see to it that it ends."""
+    child = subprocess.Popen(pdt_command(*words), cwd=cwd, text=True, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until a condition holds."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it never came true"
+        time.sleep(0.01)

@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from pdt import SqliteMetadataRepository
-from tests.core.cli.support import PROJECT, TEXTS, run_pdt, write_project
+from tests.core.cli.support import PROJECT, TEXTS, run_pdt, until, write_processes, write_project
 
 Terminal = Callable[..., Any]
 
@@ -195,6 +195,104 @@ def test_ctrl_c_ends_a_run_for_ever_that_waits(project: Path, terminal: Terminal
     assert ended(child) == 130
 
 
+#: A script that runs until it is let go.
+LET_GO = "touch began-{job}; while [ ! -e go ]; do sleep 0.05; done"
+
+
+def processes(directory: Path, count: int = 5) -> None:
+    names = [f"j{number}" for number in range(count)]
+    write_processes(directory, {name: LET_GO.replace("{job}", name) for name in names})
+    script = directory / "pipeline.py"
+    script.write_text(script.read_text().replace("cpu=100", "cpu=2"))
+
+
+def test_ctrl_c_leaves_processes_to_the_next_run(tmp_path: Path, terminal: Terminal) -> None:
+    processes(tmp_path)
+    child = pdt(terminal, "run", cwd=tmp_path)
+    wait_until_two_run(tmp_path)
+    child.sendintr()
+    child.expect("stopping: 2 jobs run on as processes, and the next run takes them over; Ctrl-C again leaves at once")
+    child.expect("interrupted: 3 jobs left to start; the same command goes on with them")
+    child.expect("2 jobs run on as processes, and the next run takes them over; pdt cancel TASK JOB ends one")
+    assert ended(child) == 130
+    (tmp_path / "go").touch()
+    child = pdt(terminal, "run", cwd=tmp_path)
+    child.expect("work: 5 ok")
+    assert ended(child) == 0
+
+
+def test_ctrl_c_twice_leaves_processes_too(tmp_path: Path, terminal: Terminal) -> None:
+    # The function keeps the first Ctrl-C from ending the run.
+    processes(tmp_path, 1)
+    script = tmp_path / "pipeline.py"
+    source = script.read_text().replace("func=lambda job: None", "func=wait")
+    source = source.replace("import os\n", "import os, asyncio\nasync def wait(job):\n    await asyncio.sleep(60)\n")
+    script.write_text(source.replace('count.link("work", work.done', 'count.link("script", work.links["script"].repo'))
+    child = pdt(terminal, "run", cwd=tmp_path)
+    until((tmp_path / "began-j0").exists)
+    child.sendintr()
+    child.expect("stopping: 1 job running; 1 job runs on as a process, and the next run takes it over; Ctrl-C again")
+    child.sendintr()
+    child.expect("the jobs that were running in this process start again when you run the pipeline again")
+    child.expect("processes of jobs run on, and the next run takes them over")
+    assert ended(child) == 130
+    (tmp_path / "go").touch()
+    assert run_pdt("run", "--timeout", "5", cwd=tmp_path).returncode == 4
+    assert run_pdt("ls", "work.done", cwd=tmp_path).stdout == "j0\n"
+
+
+def test_progress_counts_jobs_that_are_to_be_tried_again(tmp_path: Path, terminal: Terminal) -> None:
+    scripts = {"a": "exit 1", "b": "exit 1", "c": LET_GO.replace("{job}", "c")}
+    write_processes(tmp_path, scripts, "retry=pdt.Retry(attempts=2, delay=600, jitter=0),")
+    child = pdt(terminal, "run", cwd=tmp_path)
+    child.expect(r"work +\[-{24}\] 0/3, 2 to be tried again")
+    (tmp_path / "go").touch()
+    child.expect(r"work +\[#{8}-{16}\] 1/3, 2 to be tried again")
+    child.sendintr()
+    child.expect("work: 1 ok, 2 tried again")
+    assert ended(child) == 130
+
+
+def test_logs_are_shown_and_not_obeyed(tmp_path: Path, terminal: Terminal) -> None:
+    text = r"printf 'h\303\251 \033[31mred\033[0m\ttab \377 \007\n'; exit 1"
+    write_processes(tmp_path, {"a": text})
+    run_pdt("run", "-q", cwd=tmp_path)
+    child = pdt(terminal, "logs", "work", "a", cwd=tmp_path)
+    child.expect(pexpect.EOF)
+    assert child.before == "h\xe9 \\x1b[31mred\\x1b[0m\ttab \\xff \\x07\r\n"
+
+
+def test_ctrl_c_ends_following_a_log(tmp_path: Path, terminal: Terminal) -> None:
+    write_processes(tmp_path, {"a": f"echo so far; {LET_GO.replace('{job}', 'a')}"})
+    child = pdt(terminal, "run", "--no-progress", cwd=tmp_path)
+    until((tmp_path / "began-a").exists)
+    following = pdt(terminal, "logs", "work", "a", "-f", cwd=tmp_path)
+    following.expect("so far\r\n")
+    following.sendintr()
+    following.expect("interrupted")
+    assert ended(following) == 130
+    (tmp_path / "go").touch()
+    assert ended(child) == 0
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", ""), ("n", "a\nb\n")])
+def test_retry_asks_about_many(tmp_path: Path, terminal: Terminal, answer: str, left: str) -> None:
+    write_processes(tmp_path, {"a": "exit 1", "b": "exit 1"})
+    run_pdt("run", "-q", cwd=tmp_path)
+    child = pdt(terminal, "retry", "--failed", cwd=tmp_path)
+    child.expect_exact("Forget that 2 jobs failed? [y/N] ")
+    child.sendline(answer)
+    assert ended(child) == (1 if left else 0)
+    assert run_pdt("ls", "work.failed", cwd=tmp_path).stdout == left
+
+
+@pytest.mark.parametrize("words", [["work", "a"], ["-y", "--failed"], ["-n", "--failed"]])
+def test_retry_asks_about_nothing_else(tmp_path: Path, terminal: Terminal, words: list[str]) -> None:
+    write_processes(tmp_path, {"a": "exit 1", "b": "exit 1"})
+    run_pdt("run", "-q", cwd=tmp_path)
+    assert ended(pdt(terminal, "retry", *words, cwd=tmp_path)) == 0
+
+
 def test_progress_is_shown_and_taken_away(tmp_path: Path, terminal: Terminal) -> None:
     gated(tmp_path, "async")
     child = pdt(terminal, "run", cwd=tmp_path)
@@ -326,6 +424,9 @@ def test_bash_completes(project: Path, terminal: Terminal, tmp_path_factory: pyt
         "pdt cat count.i": "pdt cat count.input ",
         "pdt run --fa": "pdt run --fail-fast ",
         "pdt -f pipe": "pdt -f pipeline.py ",
+        "pdt retry cou": "pdt retry count ",
+        "pdt failures --group-by re": "pdt failures --group-by reason ",
+        "pdt logs -f cou": "pdt logs -f count ",
     }.items():
         child.expect_exact("$ ")
         child.send(f"{typed}\t")

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ import pytest
 
 import pdt
 from pdt import localfs
+from pdt.attempts.book import AttemptBook, Decision
 from pdt.engine import commit
 from pdt.engine.commit import Syncer
 from tests.core.engine.samples import counting_task, jobs_of, memory, pipeline_of, run, until
+from tests.core.task.scripts import Place
 
 
 def recorded(path: Path) -> set[str]:
@@ -371,3 +373,118 @@ async def test_two_pipelines_at_once_take_only_their_own_place_from_the_list_of_
             group.create_task(pipeline.run())
     assert localfs.on_written == before
     assert recorded(tmp_path / "one.sqlite") == recorded(tmp_path / "two.sqlite") == set(jobs_of(50))
+
+
+# Attempts: what is decided, then published, then recorded.
+
+
+def making(place: Place, script: str, *jobs: str, **options: Any) -> tuple[pdt.ProcessTask, pdt.FileRepository]:
+    """Return a task whose scripts write a file each."""
+    outputs = place.files("out", ".txt")
+    task = place.task(script, *jobs, **options)
+    task.link("out", outputs, is_output=True)
+    return task, outputs
+
+
+async def test_what_is_decided_is_durable_and_what_is_recorded_is_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    disk = Disk(tmp_path, monkeypatch)
+    early: list[str] = []
+    decide = AttemptBook.decide
+
+    async def check_decisions(self: AttemptBook, decisions: Iterable[Decision]) -> set[str]:
+        decisions = list(decisions)
+        for decision in decisions:
+            [(staged, target)] = decision.moves
+            if os.path.basename(staged) not in disk.durable or os.path.exists(target):
+                early.append(f"decided {decision.job}")
+        return await decide(self, decisions)
+
+    class Checked(pdt.InProcessMetadataRepository):
+        async def dump_all(self, records: Mapping[str, Any]) -> None:
+            decided = await pipeline.ledger.list("commit/")
+            early.extend(
+                f"recorded {job}"
+                for job in records
+                if f"commit/task/{job}" not in decided or f"{job}.txt" not in disk.durable
+            )
+            await super().dump_all(records)
+
+    monkeypatch.setattr(AttemptBook, "decide", check_decisions)
+    task, outputs = making(place, "echo {{job}} >{{out}}", *jobs_of(100), done=Checked())
+    async with place.pipeline(task) as pipeline:
+        report = await pipeline.run()
+        assert await pipeline.ledger.list() == []
+    assert early == []
+    assert report.succeeded == Counter(task=100)
+    assert await outputs.keys() == set(jobs_of(100))
+
+
+async def test_a_superseded_attempt_publishes_nothing(tmp_path: Path) -> None:
+    """Whoever decided first about a job has the say; what another attempt wrote stays aside."""
+    place = Place(tmp_path)
+    gate, begun = tmp_path / "gate", tmp_path / "begun"
+    script = f"echo x >{{{{out}}}}; : >{begun}-$PDT_JOB; until test -e {gate}; do sleep 0.02; done"
+    task, outputs = making(place, script, "a", "b")
+    async with place.pipeline(task) as pipeline, asyncio.timeout(20):
+        running = asyncio.get_running_loop().create_task(pipeline.run())
+        await until(lambda: all((tmp_path / f"begun-{job}").exists() for job in "ab"))
+        other = {"format": 1, "token": "f" * 32, "outcome": {}, "failed": False, "moves": [], "streams": []}
+        assert await pipeline.ledger.insert("commit/task/a", other)
+        gate.touch()
+        report = await running
+        entry = await pipeline.ledger.get("commit/task/a")
+        assert entry is not None
+        assert entry["token"] == "f" * 32
+    assert await outputs.keys() == {"b"}
+    assert await place.done.keys() == {"b"}
+    assert any("another attempt's results count" in problem for problem in report.problems)
+    assert report.exit_code == 5
+
+
+async def test_an_output_that_cannot_be_put_in_place_is_not_recorded(tmp_path: Path) -> None:
+    """And keeps no other from it; it is published by the next run, and its script is not run again."""
+    place = Place(tmp_path)
+    task, outputs = making(place, f"echo {{{{job}}}} >>{tmp_path}/log; echo {{{{job}}}} >{{{{out}}}}", "a", "b", "c")
+    obstacle = outputs.fullpath("b") / "in the way"
+    obstacle.mkdir(parents=True)
+    async with place.pipeline(task) as pipeline, asyncio.timeout(20):
+        report = await pipeline.run()
+    assert await place.done.keys() == {"a", "c"}
+    assert any("could not be published" in problem for problem in report.problems)
+    obstacle.rmdir()
+    obstacle.parent.rmdir()
+    report = await place.run(task)
+    assert await place.done.keys() == await outputs.keys() == {"a", "b", "c"}
+    assert report.exit_code == 0
+    assert sorted((tmp_path / "log").read_text().split()) == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("short_delays")
+async def test_jobs_without_a_record_are_published_and_settled(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    task, outputs = making(place, "echo {{job}} >{{out}}", *jobs_of(30), done=None)
+    task.link("made", outputs, inhibits_start=True)
+    report = await place.run(task)
+    assert report.succeeded == Counter(task=30)
+    assert await outputs.keys() == set(jobs_of(30))
+
+
+@pytest.mark.usefixtures("short_delays")
+async def test_a_record_that_is_refused_is_written_by_the_next_run(tmp_path: Path) -> None:
+    """The decision stands: the script is not run again."""
+    place = Place(tmp_path)
+    refuses = [True]
+    done = Refusing(lambda job: refuses[0])
+    task, outputs = making(place, f"echo {{{{job}}}} >>{tmp_path}/log; echo x >{{{{out}}}}", "a", done=done)
+    async with place.pipeline(task) as pipeline, asyncio.timeout(20):
+        report = await pipeline.run()
+    assert (report.exit_code, done.data) == (5, {})
+    refuses[0] = False
+    report = await place.run(task)
+    assert done.data["a"]["success"]
+    assert done.data["a"]["start_time"].utcoffset() is not None
+    assert await outputs.keys() == {"a"}
+    assert (tmp_path / "log").read_text() == "a\n"

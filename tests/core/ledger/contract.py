@@ -199,3 +199,49 @@ class LedgerContract(ABC):
             for _ in range(20):
                 group.create_task(delete())
         assert results.count(True) == 1
+
+    async def test_many_are_inserted_at_once_and_the_taken_ones_stay(self, ledger: Ledger) -> None:
+        await ledger.insert("b", {"by": 1})
+        entries = {key: {"by": 2} for key in ("a", "b", "c/d", "\u00e9")}
+        assert await ledger.insert_all(entries) == {"a", "c/d", "\u00e9"}
+        assert await ledger.insert_all(entries) == set()
+        assert await ledger.insert_all({}) == set()
+        assert await ledger.items() == {**entries, "b": {"by": 1}}
+
+    async def test_of_two_that_insert_many_each_key_has_one_winner(self, ledger: Ledger) -> None:
+        keys = [f"claim/{number}" for number in range(self.rounds)]
+        async with asyncio.TaskGroup() as group:
+            won = [group.create_task(ledger.insert_all({key: {"by": by} for key in keys})) for by in range(4)]
+        assert sorted(key for each in won for key in each.result()) == sorted(keys)
+        for by, each in enumerate(won):
+            assert {key for key, entry in (await ledger.items()).items() if entry["by"] == by} == each.result()
+
+    async def test_a_bad_key_or_value_among_many_is_refused(self, ledger: Ledger) -> None:
+        with pytest.raises(ValueError, match="cannot be a ledger key"):
+            await ledger.insert_all({"..": {}})
+        with pytest.raises(TypeError, match="cannot be"):
+            await ledger.insert_all({"a": object()})  # type: ignore[dict-item]
+        with pytest.raises(ValueError, match="cannot be a ledger key"):
+            await ledger.delete_all([""])
+        assert await ledger.list() == []
+
+    async def test_items_are_those_of_the_keys_with_a_prefix(self, ledger: Ledger) -> None:
+        entries = {key: {"key": key} for key in ("a", "a/b", "a/b/c", "ab", "b/a", "a%", "a_", "A/b", "\u00e9/x")}
+        await ledger.insert_all(entries)
+        for prefix in ("", "a", "a/", "a/b", "a_", "A", "\u00e9", "z", "*", "%"):
+            assert await ledger.items(prefix) == {key: entries[key] for key in entries if key.startswith(prefix)}
+            assert list(await ledger.items(prefix)) == await ledger.list(prefix)
+
+    async def test_many_are_deleted_at_once(self, ledger: Ledger) -> None:
+        await ledger.insert_all({key: {} for key in ("a", "b", "c")})
+        await ledger.delete_all(["a", "never", "c", "a"])
+        await ledger.delete_all([])
+        assert await ledger.list() == ["b"]
+        assert await ledger.insert_all({"a": {}, "b": {}}) == {"a"}
+
+    async def test_is_used_again_after_it_was_closed(self, ledger: Ledger) -> None:
+        await ledger.insert("a", {"by": 1})
+        ledger.close()
+        ledger.close()
+        assert await ledger.get("a") == {"by": 1}
+        assert await ledger.insert_all({"a": {}, "b": {}}) == {"b"}

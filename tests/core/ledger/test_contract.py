@@ -47,6 +47,14 @@ class TestSqlite(LedgerContract):
         ledger.close()
 
 
+class TestSqliteThatOnlySurvivesTheProcess(LedgerContract):
+    @pytest.fixture
+    def ledger(self, tmp_path: Path) -> Iterator[pdt.Ledger]:
+        ledger = pdt.SqliteLedger(tmp_path / "ledger.sqlite", durable=False)
+        yield ledger
+        ledger.close()
+
+
 CONTENDER = """
 import asyncio, sys
 import pdt

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,54 @@ async def test_a_broken_file_says_what_to_do(path: Path) -> None:
     for operation in (ledger.insert("x", {}), ledger.get("x"), ledger.list(), ledger.delete("x")):
         with pytest.raises(pdt.BackendError, match=r"file is not a database\nfix: restore it"):
             await operation
+
+
+async def test_many_are_written_all_or_none(ledger: pdt.SqliteLedger, path: Path) -> None:
+    """Of a call that fails in the middle, nothing is there."""
+    await ledger.insert("z", {})
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(
+            "CREATE TRIGGER t BEFORE INSERT ON ledger WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    connection.close()
+    with pytest.raises((pdt.PdtError, sqlite3.Error), match="no room"):
+        await ledger.insert_all({"a": {}, "bad": {}, "c": {}})
+    assert await ledger.list() == ["z"]
+    assert await ledger.insert_all({"a": {}}) == {"a"}
+
+
+async def test_a_broken_entry_among_many_is_named(ledger: pdt.SqliteLedger, path: Path) -> None:
+    await ledger.insert_all({"x/1": {}, "x/2": {}, "y": {}})
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE ledger SET value = 'nonsense' WHERE key = 'x/2'")
+    connection.close()
+    with pytest.raises(pdt.CorruptRecordError, match="record 'x/2' in ledger"):
+        await ledger.items("x/")
+    assert await ledger.items("y") == {"y": {}}
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_what_need_not_survive_a_power_cut_is_not_synced(durable: bool, tmp_path: Path) -> None:
+    ledger = pdt.SqliteLedger(tmp_path / "l.sqlite", durable=durable)
+    await ledger.insert("a", {})
+    [(mode,)] = ledger._database.query("PRAGMA synchronous")
+    assert mode == (2 if durable else 1)
+    ledger.close()
+
+
+async def test_closing_gives_its_files_back(ledger: pdt.SqliteLedger, path: Path) -> None:
+    await ledger.insert("a", {})
+    assert str(path) in _open_files()
+    ledger.close()
+    assert str(path) not in _open_files()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def _open_files() -> set[str]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return found

@@ -607,3 +607,39 @@ async def test_bodies_run_in_the_context_of_their_exceptions() -> None:
     text = "".join(done.data["a"]["traceback"])
     assert "KeyError: 'inner'" in text
     assert "The above exception was the direct cause" in text
+
+
+# Attempts.
+
+
+async def test_no_body_runs_whose_attempts_cannot_be_counted(tmp_path: Path) -> None:
+    """What a newer pdt has left is not overwritten by what an older one knows."""
+    runs: list[str] = []
+
+    async def body(job: str) -> None:
+        runs.append(job)
+
+    done = pdt.SqliteMetadataRepository(tmp_path / "records.sqlite", "done")
+    task = pdt.InProcessSyncTask("task", done, func=body, retry=3)
+    task.link("input", memory("a"), is_input=True)
+    async with pipeline_of(task, store=tmp_path / "store") as pipeline:
+        await pipeline.ledger.insert("end/task/a/1", {"format": 99, "reason": "exception"})
+        running = asyncio.get_running_loop().create_task(pipeline.run())
+        await until(lambda: pipeline.runner.launcher.failures)
+        verdict = await pipeline.explain(task, "a")
+        pipeline.stop()
+        await running
+    assert runs == []
+    assert "a newer pdt wrote it (format 99, this one reads 1)" in verdict.reason
+
+
+async def test_a_failure_without_a_policy_needs_no_ledger(tmp_path: Path) -> None:
+    async def body(job: str) -> None:
+        raise ValueError
+
+    done = pdt.SqliteMetadataRepository(tmp_path / "records.sqlite", "done")
+    task = pdt.InProcessSyncTask("task", done, func=body)
+    task.link("input", memory("a"), is_input=True)
+    report = await run(task, store=tmp_path / "store")
+    assert report.failed == Counter(task=1)
+    assert not (tmp_path / "store" / "attempts.sqlite").exists()

@@ -31,9 +31,10 @@ _HOMES = {
     "pdt.store": "Store",
     "pdt.streams": "AReadStream AReadText AWriteStream AWriteText async_copyfile async_copyfile_str roundrobin",
     "pdt.task": "ExecutorTask FunctionTask FunctionTaskProtocol InProcessSyncTask ProcessTask STDOUT Task TrackedTask",
+    "pdt.template": "Template TemplateError",
 }
 #: Modules that the reference has, which `import pdt` alone has to show as well.
-_MODULES = frozenset({"main", "pipeline", "proc_manager", "repository", "resource_manager", "session", "task", "utils"})
+_MODULES = frozenset({"main", "pipeline", "proc_manager", "repository", "resource_manager", "session", "task", "template", "utils"})
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 # Type checkers take this for typing.TYPE_CHECKING, whose import would cost more than all the rest.
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from pdt.store import Store as Store
     from pdt.streams import *
     from pdt.task import *
+    from pdt.template import Template as Template
+    from pdt.template import TemplateError as TemplateError
 
 __all__ = [*sorted(_HOME_OF), "__version__", "main"]
 
@@ -72,7 +75,7 @@ def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is not None:
         value = getattr(importlib.import_module(home), name)
-    elif name in ("config", "testing", "template"):
+    elif name in ("config", "testing"):
         raise AttributeError(f"module 'pdt' has no attribute {name!r}")
     else:
         from pdt.plugins.known import resolve

@@ -389,18 +389,20 @@ def sync_path(path: str) -> None:
 def make_private(path: str) -> None:
     """Make a directory, and those above it, that nobody else may look into.
 
-    :raises BackendError: if it is another user's, open to others, or a link.
+    :raises BackendError: if it is another user's, open to others, or a link, or others may put another in its place.
     """
+    above = os.path.dirname(path)
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
+        os.makedirs(above, mode=0o700, exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        state, parent = os.lstat(path), os.stat(above)
     except OSError as error:
         raise BackendError(
             f"cannot make the directory {path}: {error.strerror}", fix="give a directory that you may write to"
         ) from error
-    state = os.lstat(path)
     wrong = None
     if not stat.S_ISDIR(state.st_mode):
         wrong = "is a link or a file, not a directory"
@@ -411,6 +413,12 @@ def make_private(path: str) -> None:
     if wrong is not None:
         raise BackendError(
             f"the directory {path} {wrong}", fix="remove it, make it private (chmod 700), or give another"
+        )
+    if parent.st_uid not in (0, os.geteuid()) or (parent.st_mode & 0o002 and not parent.st_mode & stat.S_ISVTX):
+        raise BackendError(
+            f"others may replace the directory {path}: {above} belongs to user {parent.st_uid} and has mode "
+            f"{stat.S_IMODE(parent.st_mode):04o}",
+            fix="give a directory inside one of your own",
         )
 
 
@@ -437,6 +445,7 @@ def move_into_place(staged: str, target: str) -> None:
 
     :raises OSError: if it cannot be.
     """
+    old = f"{staged}.old"
     try:
         os.rename(staged, target)
     except FileNotFoundError:
@@ -446,17 +455,42 @@ def move_into_place(staged: str, target: str) -> None:
         if error.errno not in (ENOTEMPTY, EEXIST) or not os.path.isdir(staged):
             raise
         # A directory that is not empty makes room first; until the next step, neither is there.
-        old = f"{staged}.old"
+        remove(old)
         os.rename(target, old)
         os.rename(staged, target)
-        shutil.rmtree(old, ignore_errors=True)
+    if os.path.lexists(old):
+        remove(old)
 
 
 def remove(path: str) -> None:
-    """Remove a file or a directory with all that is in it; nothing happens if it is not there."""
+    """Remove a file or a directory with all that is in it, as far as it can be; nothing happens if it is not there."""
     try:
         os.unlink(path)
     except FileNotFoundError:
         pass  # it was published, or never made
     except (IsADirectoryError, PermissionError):
-        shutil.rmtree(path, ignore_errors=True)
+        try:
+            remove_tree(path)
+        except OSError:
+            pass  # it counts no more, and is found by its name
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory with all that is in it, or what is there in place of one; nothing happens if it is not there.
+
+    :raises OSError: if something is left of it.
+    """
+    if not os.path.isdir(path) or os.path.islink(path):
+        if os.path.lexists(path):
+            os.unlink(path)
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        # A script may have taken its own right to write to what it made.
+        os.chmod(path, 0o700)
+        for directory, names, _ in os.walk(path):
+            for below in (os.path.join(directory, name) for name in names):
+                if not os.path.islink(below):
+                    os.chmod(below, 0o700)
+        shutil.rmtree(path)

@@ -184,8 +184,10 @@ class Pipeline:
         ledger = self.__dict__.pop("ledger", None)
         if ledger is not None:
             ledger.close()
+        hit("control.before_release")
         if lock is not None:
             lock.release()
+        hit("control.released")
         for repo in self.repositories:
             repo.release()
             repo.expect("write")

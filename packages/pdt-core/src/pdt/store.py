@@ -51,12 +51,21 @@ class Store:
         return hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
 
     def ledger(self) -> Ledger:
-        """Return the ledger of attempts and claims; on a local disk always, and not synced: no attempt outlives a boot."""
+        """Return the ledger of attempts; on a local disk always, and not synced, since no attempt outlives a boot."""
         from .ledger import SqliteLedger
 
-        local = localfs.is_local(self.path)
-        directory = self.make() if local else local_state("ledgers")
-        return SqliteLedger(directory / ("attempts.sqlite" if local else f"{self._digest()}.sqlite"), durable=False)
+        if localfs.is_local(self.path):
+            self.make()
+        return SqliteLedger(self._ledger_path(), durable=False)
+
+    def has_ledger(self) -> bool:
+        """Tell whether there is a ledger; nothing is made in the store to find out."""
+        return self._ledger_path().exists()
+
+    def _ledger_path(self) -> Path:
+        if localfs.is_local(self.path):
+            return self.path / "attempts.sqlite"
+        return local_state("ledgers") / f"{self._digest()}.sqlite"
 
     def claim_host(self) -> None:
         """Make this machine the one whose controllers use the store, where it lies on a network file system.

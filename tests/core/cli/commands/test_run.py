@@ -27,12 +27,14 @@ def test_a_run_goes_to_the_end_and_says_what_was_done(project: Path) -> None:
     result = run_pdt("run", cwd=project)
     assert (result.returncode, result.stdout) == (1, "")
     lines = result.stderr.splitlines()
-    assert lines[:3] == [
-        "count: 2 ok, 1 failed",
-        "make-report: 2 ok",
-        "  why: pdt cat count.done JOB; again: pdt rm count.done JOB, then pdt run",
+    assert lines[:3] == ["count: 2 ok, 1 failed", "make-report: 2 ok", "last failure: count d: ValueError('boom')"]
+    assert re.fullmatch(rf'  \|   File "{re.escape(str(project))}/pipeline.py", line \d+, in count_words', lines[3])
+    assert lines[4:7] == [
+        '  |     raise ValueError("boom")',
+        "  all of it: pdt logs count d",
+        "  every failure: pdt failures --group-by cause; again: pdt retry --failed, then pdt run",
     ]
-    assert re.fullmatch(r"done after 0:0\d", lines[3])
+    assert re.fullmatch(r"done after 0:0\d", lines[7])
     assert (project / "out" / "a.txt").read_text() == "a has 2 words\n"
     again = run_pdt("run", cwd=project)
     assert (again.returncode, again.stderr) == (0, "nothing to do\n")

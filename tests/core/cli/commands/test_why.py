@@ -43,7 +43,7 @@ def test_a_job_that_failed_upstream(pipeline: Pipeline, capsys: pytest.CaptureFi
     assert call(pipeline, "run", "-q") == 1
     lines = explained(pipeline, capsys, "make-report", "d")
     assert lines[2].startswith("  count d: inhibited: done holds it (")
-    assert lines[3:5] == ["    it failed: ValueError('boom')", "    to run it again: pdt rm count.done d"]
+    assert lines[3:5] == ["    it failed: ValueError('boom')", "    to run it again: pdt retry count d"]
 
 
 def test_a_job_that_is_done(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:

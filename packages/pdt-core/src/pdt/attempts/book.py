@@ -70,6 +70,8 @@ class AttemptBook:
         self._task = task
         #: By job, why its attempts ended that were not the last.
         self.ends: dict[str, list[str]] = {}
+        #: By token, the places of attempts that have ended and were not the last of their jobs, as `load` found them.
+        self.over: dict[str, Mapping[str, Any]] = {}
         #: By job, the number of its claims that are not settled.
         self._numbers: dict[str, int] = {}
         #: By job, the number of the last attempt in `ends`.
@@ -83,29 +85,35 @@ class AttemptBook:
 
         :raises CorruptRecordError: if an entry cannot be read, or a newer version of pdt wrote it.
         """
-        claims: dict[str, Claim] = {}
+        made: dict[str, list[Claim]] = {}
         self.ends.clear()
+        self.over.clear()
         self._numbers.clear()
         self._ended.clear()
         for key, value in await self._entries("claim"):
             job, number = self._numbered(key)
-            if job not in claims or claims[job].number < number:
-                token, place, at, since = self._read(key, value, "token", "place", "at", "since")
-                claims[job] = Claim(job, number, token, place, at, since)
-                self._numbers[job] = number
+            token, place, at, since = self._read(key, value, "token", "place", "at", "since")
+            made.setdefault(job, []).append(Claim(job, number, token, place, at, since))
+            self._numbers[job] = max(self._numbers.get(job, 0), number)
         ends = [(self._numbered(key), *self._read(key, value, "reason")) for key, value in await self._entries("end")]
         for (job, number), reason in sorted(ends):
             self.ends.setdefault(job, []).append(reason)
             self._ended[job] = number
             self._numbers[job] = max(self._numbers.get(job, 0), number)
-            if job in claims and claims[job].number <= number:
-                del claims[job]  # it has ended, and the next has not been claimed
         decisions = {}
         for key, value in await self._entries("commit"):
             job = unquoted(key.rsplit("/", 1)[1])
             token, *rest = self._read(key, value, "token", "outcome", "failed", "moves", "streams")
             decisions[token] = Decision(job, token, *rest)
-        return list(claims.values()), decisions
+        return [claim for job in made for claim in self._current(job, made[job])], decisions
+
+    def _current(self, job: str, claims: list[Claim]) -> list[Claim]:
+        """Return the newest of a job's claims, unless it has ended and the next has not been claimed."""
+        *over, newest = sorted(claims, key=lambda claim: claim.number)
+        if newest.number <= self._ended.get(job, 0):
+            over.append(newest)
+        self.over.update((claim.token, claim.place) for claim in over)
+        return [] if newest in over else [newest]
 
     async def _entries(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the entries of one kind.
@@ -141,11 +149,19 @@ class AttemptBook:
     async def claim(self, claims: Iterable[Claim]) -> list[Claim]:
         """Write claims, and return those that nobody else had written."""
         wanted = {self._key("claim", claim.job, claim.number): claim for claim in claims}
-        entries = {key: _entry(claim) for key, claim in wanted.items()}
-        won = await self.ledger.insert_all(entries)
+        won = await self._insert(wanted)
         for key in won:
             self._numbers[wanted[key].job] = wanted[key].number
         return [claim for key, claim in wanted.items() if key in won]
+
+    async def _insert(self, wanted: Mapping[str, Claim] | Mapping[str, Decision]) -> set[str]:
+        """Write entries, and return the keys of those that stand; also if a call did it whose answer was lost."""
+        won = await self.ledger.insert_all({key: _entry(thing) for key, thing in wanted.items()})
+        for key in wanted.keys() - won:
+            entry = await self.ledger.get(key)
+            if entry is not None and entry.get("token") == wanted[key].token:
+                won.add(key)
+        return won
 
     def next_number(self, job: str) -> int:
         """Return the number of the job's next attempt."""
@@ -169,13 +185,7 @@ class AttemptBook:
     async def decide(self, decisions: Iterable[Decision]) -> set[str]:
         """Write decisions, and return the tokens of those that stand: a job's first one, whoever wrote it."""
         wanted = {self._key("commit", decision.job): decision for decision in decisions}
-        won = await self.ledger.insert_all({key: _entry(decision) for key, decision in wanted.items()})
-        standing = {wanted[key].token for key in won}
-        for key in wanted.keys() - won:
-            entry = await self.ledger.get(key)
-            if entry is not None and entry["token"] == wanted[key].token:
-                standing.add(wanted[key].token)  # written already, by a call whose answer was lost
-        return standing
+        return {wanted[key].token for key in await self._insert(wanted)}
 
     async def settle(self, jobs: Iterable[str]) -> None:
         """Forget jobs that are recorded: their claims, ends and decisions."""

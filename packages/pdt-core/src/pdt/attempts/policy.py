@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -66,8 +65,9 @@ class Retry:
             value = getattr(self, name)
             seconds = value.total_seconds() if isinstance(value, timedelta) else value
             object.__setattr__(self, name, seconds)
-        is_many = isinstance(self.on, Collection) and not isinstance(self.on, str)
-        object.__setattr__(self, "on", tuple(self.on) if is_many else (self.on,))
+        on: object = self.on
+        causes = tuple(on) if isinstance(on, Collection) and not isinstance(on, str) else (on,)
+        object.__setattr__(self, "on", causes)
         wrong = None
         if type(self.attempts) is not int or not 1 <= self.attempts <= 1000:
             wrong = f"attempts is {self.attempts!r}, not a number from 1 to 1000"
@@ -75,7 +75,7 @@ class Retry:
             value = getattr(self, name)
             if type(value) not in (int, float) or not least <= value <= most:
                 wrong = f"{name} is {value!r}, not a number from {least} to {most}"
-        for cause in self.on:
+        for cause in causes:
             failures = sorted(REASONS.keys() - {"success"})
             if not isinstance(cause, str) or not (cause in failures or _DETAILED.fullmatch(cause)):
                 wrong = f"on has {cause!r}; the reasons are: {', '.join(failures)}, exit:CODE and signal:NUMBER"

@@ -118,6 +118,22 @@ def launch(
     """Start a task by hand."""
 
 
+@command("cancel", "run", "cancel:cancel", needs="loop")
+def cancel(
+    task: Task,
+    jobs: Annotated[
+        list[str],
+        typer.Argument(metavar="JOB", help="Job ids, globs over what runs, or - to read them from stdin."),
+    ],
+) -> None:
+    """End the processes of jobs, which are recorded as cancelled.
+
+    They are told to end by SIGTERM, and killed when the task's `grace` has passed. Another controller that runs the
+    pipeline is asked to do it, and waited for. A job that does not run is said so (exit status 1). Only what runs as
+    processes can be cancelled: a function runs inside its controller, which Ctrl-C ends.
+    """
+
+
 @command("status", "look", "status:status")
 def status(
     all_repos: AllRepos = False,
@@ -142,6 +158,48 @@ def trace(jobs: Jobs, all_repos: AllRepos = False, form: Output = None) -> None:
 @command("why", "look", "why:why", needs="loop")
 def why(task: Task, jobs: Jobs, form: Output = None) -> None:
     """Say why a job starts or does not, down to the key that is missing."""
+
+
+@command("failures", "look", "failures:failures")
+def failures(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK", help="Tasks; every one where none is named.")
+    ] = None,
+    group_by: Annotated[
+        Literal["cause", "reason", "task"] | None,
+        typer.Option("--group-by", help="Count those that are alike in this.", show_default=False),
+    ] = None,
+    form: Output = None,
+) -> None:
+    """List the jobs that failed, and why, the newest last.
+
+    The exit status is 1 where there are any. In groups by cause, numbers, paths and ids are left out of it, so that one
+    mistake is one group; the largest group is first.
+    """
+
+
+@command("logs", "look", "logs:logs", needs="loop")
+def logs(
+    task: Task,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job id.")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the attempt ends.")] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", metavar="N", min=0, help="Only the last N lines.", show_default=False)
+    ] = None,
+    stream: Annotated[
+        Literal["log", "stdout", "stderr"] | None,
+        typer.Option("--stream", help="Which stream. Default: the first that has anything.", show_default=False),
+    ] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option("--attempt", metavar="N", min=1, help="Which attempt. Default: the last.", show_default=False),
+    ] = None,
+) -> None:
+    """Print what a job has written: while it runs, when it has failed, or to its repositories.
+
+    Of a job that is a function, the traceback of its failure. To a terminal, control characters are printed as escapes,
+    colours among them; to a file or a pipe, the log goes as it is.
+    """
 
 
 @command("plan", "look", "plan:plan")
@@ -209,6 +267,23 @@ def rm(
     """Delete data from the pipeline."""
 
 
+@command("retry", "change", "retry:retry")
+def retry(
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="A task's name.")] = None,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB", help="Job ids, globs over what failed, or - for stdin.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed, of the task or of every one.")] = False,
+    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Only print what would be forgotten.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask on a terminal.")] = False,
+) -> None:
+    """Forget that jobs failed, so that they run again.
+
+    Their records are removed from `failed` and `done`; outputs and logs stay. The record of a job that succeeded is
+    never touched: `pdt rm` is for that.
+    """
+
+
 @command("shell", "more", "shell:shell", needs="pipeline")
 def shell() -> None:
     """Launch an interactive shell with the pipeline open and top-level await."""
@@ -256,6 +331,12 @@ def _globals() -> None:
     """Run keyed jobs over any storage and any machine."""
 
 
+def _flags(hint: Any) -> tuple[str, ...]:
+    """Return how an option is written; typer takes the first for a default until it builds the command."""
+    info = hint.__metadata__[0]
+    return (info.default, *(getattr(info, "param_decls", None) or ()))
+
+
 def _adapt(function: Function, name: str, handler: Handler, with_file: bool) -> Function:
     """Return what typer calls: with the declared parameters, and the global ones for the invocation."""
     hints = get_type_hints(function, include_extras=True)
@@ -263,9 +344,10 @@ def _adapt(function: Function, name: str, handler: Handler, with_file: bool) -> 
     defaults = {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
     lists = {key for key, hint in hints.items() if "list[str]" in str(hint)}
     declared = set(defaults)
+    takes_f = any("-f" in _flags(hint) for hint in hints.values())
     for key, (hint, default) in GLOBALS.items():
         if key != "file" or with_file:
-            hints[key] = FileWithoutShort if key == "file" and name == "launch" else hint
+            hints[key] = FileWithoutShort if key == "file" and takes_f else hint
             defaults[key] = default
 
     def call(context: typer.Context, **parameters: Any) -> int:

@@ -11,6 +11,9 @@ from .table import COMMANDS, GLOBALS
 
 __all__ = ["candidates", "complete"]
 
+#: The commands that mean something else by -f than which pipeline.
+OWN_F = {name for name, command in COMMANDS.items() if any("-f" in parameter.flags for parameter in command.parameters)}
+
 
 def complete(words: Sequence[str]) -> int:
     """Print what the last of some words may become, a line each with a remark after a tab.
@@ -77,10 +80,9 @@ def _arguments(command: Command, before: Sequence[str], position: int) -> Iterat
         return
     if argument.choices:
         yield from ((choice, "") for choice in argument.choices)
-    elif argument.name in ("task", "data"):
-        yield from _names(
-            before, with_links=argument.name == "data", with_tasks=command.name in ("rm", "launch", "why")
-        )
+    elif argument.name in ("task", "tasks", "data"):
+        with_links = argument.name == "data"
+        yield from _names(before, with_links=with_links, with_tasks=not with_links or command.name == "rm")
 
 
 def _names(before: Sequence[str], *, with_links: bool, with_tasks: bool) -> Iterator[tuple[str, str]]:
@@ -88,7 +90,7 @@ def _names(before: Sequence[str], *, with_links: bool, with_tasks: bool) -> Iter
     invocation = Invocation("pdt")
     flags = GLOBALS[0].flags
     for index, word in enumerate(before[:-1]):
-        if word in flags and not (word == "-f" and "launch" in before[:index]):
+        if word in flags and not (word == "-f" and OWN_F.intersection(before[:index])):
             invocation.file = before[index + 1]
     try:
         tasks = invocation.pipeline.tasks

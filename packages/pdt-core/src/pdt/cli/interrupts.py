@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP during a run: once, it starts nothing more and lets what is its own end; twice, it leaves.
 
-Processes that outlive it are left running, for the next run to take over. A third ends the process on the spot, whatever it is doing.
+Processes that outlive it are left running, for the next run to take over. A third ends the process on the spot,
+whatever it is doing.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -25,12 +26,14 @@ class TaskProgress(NamedTuple):
     """How far one task is.
 
     :param total: jobs that ended, run or wait to be started, as far as they are known.
+    :param again: those of them that failed and wait to be tried again.
     """
 
     name: str
     ok: int
     failed: int
     total: int
+    again: int = 0
 
     @property
     def ended(self) -> int:
@@ -58,6 +61,7 @@ def lines(tasks: list[TaskProgress], seconds: float) -> list[str]:
     found = [
         f"{task.name:{width}} [{bar(task.ended / task.total)}] {task.ended}/{task.total}"
         + (f", {task.failed} failed" if task.failed else "")
+        + (f", {task.again} to be tried again" if task.again else "")
         for task in shown
     ]
     ended, total = sum(task.ended for task in moving), sum(task.total for task in moving)
@@ -111,10 +115,16 @@ class Progress:
     def _tasks(self) -> Iterator[TaskProgress]:
         runner = self._pipeline.runner
         report, launcher = runner.report, runner.launcher
+        again = Counter(
+            name
+            for name, job in launcher.retries.things()
+            if launcher.retries.wait((name, job)) and job not in launcher.lanes[name].in_flight
+        )
         for name in self._pipeline.tasks:
             ok, failed = report.succeeded[name], report.failed[name]
             under_way = len(launcher.lanes[name].in_flight) + launcher.plan.waiting(name)
-            yield TaskProgress(name, ok, failed, ok + failed + under_way)
+            under_way += again[name]  # they are in no plan until it is time
+            yield TaskProgress(name, ok, failed, ok + failed + under_way, again[name])
 
 
 def _size(stream: TextIO) -> tuple[int, int]:

@@ -27,6 +27,9 @@ from .summary import print_problems, summary_lines
 
 __all__ = ["run_session"]
 
+TAKEN_OVER = "run on as processes, and the next run takes them over"
+TAKEN_OVER_ONE = "runs on as a process, and the next run takes it over"
+
 
 def run_session(
     pipeline: Pipeline,
@@ -77,7 +80,7 @@ class _Session:
                 status = exits.INTERRUPTED
                 output.note("interrupted")
                 if self._runs:
-                    output.note("the jobs that were running start again when you run the pipeline again")
+                    self._say_what_becomes_of_the_rest()
         if threads.busy or any(_running(task) for task in self._pipeline.tasks.values()):
             leave(status)
         return status
@@ -123,10 +126,23 @@ class _Session:
         lanes = launcher.lanes.values()
         self._left = len(launcher.plan) + sum(len(lane.in_flight) for lane in lanes)
         self._pipeline.stop()
-        running = sum(len(lane.in_flight) - _withdrawn(lane.task) for lane in lanes)
-        self._left -= running
-        output.note(f"stopping: {counted(running, 'job')} running; Ctrl-C again leaves at once")
+        staying = sum(len(lane.in_flight - lane.freed) for lane in lanes if _outlives(lane.task))
+        running = sum(len(lane.in_flight) - _withdrawn(lane.task) for lane in lanes if not _outlives(lane.task))
+        self._left -= running + staying
+        said = [f"{counted(running, 'job')} running"] if running or not staying else []
+        if staying:
+            said.append(f"{counted(staying, 'job')} {TAKEN_OVER if staying > 1 else TAKEN_OVER_ONE}")
+        output.note(f"stopping: {'; '.join(said)}; Ctrl-C again leaves at once")
         return True
+
+    def _say_what_becomes_of_the_rest(self) -> None:
+        """Say, where the run was left at once, what becomes of the jobs that were running."""
+        kinds = {_outlives(task) for task in self._pipeline.tasks.values()}
+        if False in kinds:
+            functions = " in this process" if True in kinds else ""
+            output.note(f"the jobs that were running{functions} start again when you run the pipeline again")
+        if True in kinds:
+            output.note("processes of jobs run on, and the next run takes them over")
 
     def _conclude(self, report: Report, seconds: float) -> None:
         if not self._forever:
@@ -137,6 +153,10 @@ class _Session:
             output.note(f"{'stopped' if report.interrupted else 'done'} after {duration(seconds)}")
         if report.interrupted:
             output.note(f"interrupted: {counted(self._left, 'job')} left to start; the same command goes on with them")
+            staying = sum(task.running for task in self._pipeline.tasks.values() if _outlives(task))
+            if staying:
+                what = TAKEN_OVER if staying > 1 else TAKEN_OVER_ONE
+                output.note(f"{counted(staying, 'job')} {what}; pdt cancel TASK JOB ends one")
 
 
 class _Threads(ThreadPoolExecutor):
@@ -157,6 +177,10 @@ class _Threads(ThreadPoolExecutor):
         self._given.add(future)
         future.add_done_callback(self._given.discard)
         return future
+
+
+def _outlives(task: Task) -> bool:
+    return isinstance(task, TrackedTask) and task.outlives
 
 
 def _running(task: Task) -> bool:

@@ -203,7 +203,6 @@ class GroupCommit:
         """Make durable what the batch's jobs wrote, publish what was staged, then write their records."""
         if any(ended.decision is not None for ended in batch):
             batch = await self._publish(batch, written)
-        hit("commit.before_done")
         by_store: dict[MetadataRepository, list[Ended]] = {}
         unrecorded: list[Ended] = []
         for ended in batch:
@@ -215,6 +214,7 @@ class GroupCommit:
             done: jobs for done, jobs in by_store.items() if isinstance(done, SqliteMetadataRepository) and done.inline
         }
         try:
+            hit("commit.before_done")
             failures: set[MetadataRepository] = set()
             if self._durable or embedded:
                 failures = await self._in_thread(self._sync_and_store, batch, written, embedded)
@@ -233,10 +233,10 @@ class GroupCommit:
 
     async def _publish(self, batch: list[Ended], written: list[str]) -> list[Ended]:
         """Put in place what the batch's jobs staged, and return those of which that succeeded."""
-        hit("commit.begin")
         staged = [ended for ended in batch if ended.decision is not None]
         lost: dict[int, str] = {}
         try:
+            hit("commit.begin")
             if self._durable and any(ended.decision.moves for ended in staged if ended.decision):
                 # A decision stands only for what is on the disk.
                 await self._in_thread(self._sync, staged, written)
@@ -253,15 +253,15 @@ class GroupCommit:
             moving = [ended for ended in staged if id(ended) not in lost and ended.decision and ended.decision.moves]
             if moving:
                 lost.update(await self._in_thread(_move, moving))
+            hit("commit.published")
         except Exception as error:
             lost.update((id(ended), f"{type(error).__name__}: {error}") for ended in staged)
-        hit("commit.published")
         for ended in staged:
             if id(ended) in lost:
                 self._give_up([ended], f"what it wrote could not be published: {lost[id(ended)]}")
         return [ended for ended in batch if id(ended) not in lost]
 
-    async def _in_thread(self, func: Callable[[Unpack[Arguments]], Answer], *arguments: Unpack[Arguments]) -> Answer:
+    async def _in_thread(self, func: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="pdt-commit")
         return await asyncio.get_running_loop().run_in_executor(self._thread, func, *arguments)
@@ -337,11 +337,12 @@ class GroupCommit:
         for ended in jobs:
             if ended.task.keeps_attempts:
                 by_task.setdefault(ended.task, []).append(ended.job)
-        hit("commit.done")
         for task, names in by_task.items():
             try:
+                hit("commit.done")
                 await task.settle(names)
             except Exception as error:  # they are recorded: the next controller settles what is left of them
+                task.abandon(names)
                 logger.warning("attempts of task %s are not settled: %s", task.name, error, exc_info=error)
         self._committing -= len(jobs)
         self._on_committed(jobs)

@@ -7,8 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 
-from ..plugins.hooks import Hooks
 from ..failpoints import hit
+from ..plugins.hooks import Hooks
 from ..task.base import Task
 from ..task.tracked import TrackedTask
 from .backoff import Backoff
@@ -78,7 +78,8 @@ class Launcher:
         self._vetoes = vetoes
         self._changed = changed
         self._patience = patience
-        self.lanes = {name: Lane(task, self._launched, self._launch_failed, self._on_room) for name, task in tasks.items()}
+        events = (self._launched, self._launch_failed, self._on_room)
+        self.lanes = {name: Lane(task, *events) for name, task in tasks.items()}
         self.commit = GroupCommit(durable, self._committed, self._commit_failed)
         self.plan = Plan()
         #: By task, the limit that holds its next job back.
@@ -361,7 +362,8 @@ class Launcher:
         """Let go of jobs that an executor has ended without a record."""
         for name, task in self._tasks.items():
             lane = self.lanes[name]
-            if isinstance(task, TrackedTask) and lane.in_flight:
+            if isinstance(task, TrackedTask):
+                # Also of jobs that are not in flight: what is taken later would be of their next attempts.
                 for job in task.take_unrecorded():
                     if job in task.blocked:
                         self._block(task, job)
@@ -419,7 +421,11 @@ class Launcher:
             if self.retries:
                 self.retries.succeeded((task.name, job))
             self._release(task, job)
-            (self.report.succeeded if outcome["success"] or task.failure_ok else self.report.failed)[task.name] += 1
+            if outcome["success"] or task.failure_ok:
+                self.report.succeeded[task.name] += 1
+            else:
+                self.report.failed[task.name] += 1
+                self.report.last_failure = (task.name, job, outcome)
             if self._tells_finished:
                 self._notify("pdt_job_finished", task=task, job=job, record=outcome)
         self._changed()
@@ -428,6 +434,7 @@ class Launcher:
         self.report.problem(f"jobs that ended are not recorded: {reason}" if jobs else reason, backend=True)
         for task, _, job, _, _ in jobs:
             self.lanes[task.name].finished.add(job)
+            task.abandon([job])
             self._release(task, job)
         self._changed()
 
@@ -470,6 +477,8 @@ class Launcher:
             await self.commit.close()
         for lane in self.lanes.values():
             task = lane.task
+            if isinstance(task, TrackedTask) and task.has_abandoned:
+                await task.suspend()
             for job in lane.in_flight.difference(task.running_jobs if isinstance(task, TrackedTask) else ()):
                 self._release(task, job)
         await self.quotas.give_back()

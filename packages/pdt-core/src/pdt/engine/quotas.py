@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Collection, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ..resource_manager import ResourceManager, Resources
@@ -89,7 +90,8 @@ class Quotas:
         ended, self._ended = self._ended, []
         for task in ended:
             if task.resource_manager is not None and task.job_resources is not None:
-                await self._ask(task.name, task.resource_manager.relinquish(task.job_resources), None)
+                held = replace(task.job_resources, launches=0) if task.counts_starts else task.job_resources
+                await self._ask(task.name, task.resource_manager.relinquish(held), None)
 
     async def _ask(self, task: str, question: Awaitable[Answer], otherwise: Answer) -> Answer:
         try:

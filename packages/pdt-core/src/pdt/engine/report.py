@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Report"]
 
@@ -21,6 +23,7 @@ class Report:
     :param retried: by task, the attempts that failed and were followed by another.
     :param problems: what went wrong apart from jobs' bodies, in order.
     :param backend_failed: whether a store or a task failed in a way that is not a job's fault.
+    :param last_failure: the task, the job and the record of the last job that failed.
     :param interrupted: whether the run was told to stop before it was done.
     """
 
@@ -30,6 +33,7 @@ class Report:
     retried: Counter[str] = field(default_factory=Counter)
     problems: dict[str, None] = field(default_factory=dict)
     backend_failed: bool = False
+    last_failure: tuple[str, str, Mapping[str, Any]] | None = None
     interrupted: bool = False
 
     def problem(self, text: str, *, backend: bool = False) -> None:

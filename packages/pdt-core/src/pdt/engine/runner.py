@@ -15,8 +15,8 @@ from ..attempts.requests import CancelRequests
 from ..errors import ConfigurationError
 from ..plugins.hooks import Hooks
 from ..task.base import Task
-from ..task.tracked import TrackedTask
 from ..task.record import DirectRecorder
+from ..task.tracked import TrackedTask
 from .explain import explain, never_fits
 from .launch import Launcher
 from .look import Looker, View, cancel_and_wait
@@ -142,6 +142,7 @@ class Runner:
     async def update(self) -> bool:
         """Let every task look after its live jobs, and tell whether anything is live or happened."""
         self._woken.clear()
+        self.launcher.take_over()  # before the ends of what it does not know are dealt with
         self._live = await self._looker.update()
         self.launcher.take_over()
         await self._cancel_what_is_asked()
@@ -164,6 +165,7 @@ class Runner:
         if not all(isinstance(task, TrackedTask) and task.is_quick for task in self._woken):
             await self.update()
             return
+        self.launcher.take_over()
         woken, self._woken = self._woken, set()
         for task in woken:
             try:
@@ -268,8 +270,8 @@ class Runner:
     def _soonest(self) -> float | None:
         """Return the seconds until something that failed is tried again, or None if nothing is to be."""
         launcher, looker = self.launcher, self._looker
-        backoffs = (launcher.failures, launcher.idle, launcher.retries, launcher.quotas.failures, looker.updates, looker.listings)
-        waits = [backoff.soonest() for backoff in backoffs]
+        of_jobs = (launcher.failures, launcher.idle, launcher.retries)
+        waits = [backoff.soonest() for backoff in (*of_jobs, launcher.quotas.failures, looker.updates, looker.listings)]
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def _pause(self, poll: float) -> None:

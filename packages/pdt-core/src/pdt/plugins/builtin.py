@@ -31,17 +31,19 @@ def pdt_register_repositories() -> list[BackendSpec]:
 
 @hookimpl
 def pdt_register_tasks() -> list[BackendSpec]:
-    """Register the tasks whose bodies are Python functions."""
+    """Register the tasks whose bodies are Python functions or scripts."""
     return [
         BackendSpec("function", "pdt.task.function:InProcessSyncTask", "A Python function in the controller."),
         BackendSpec("executor", "pdt.task.executor:ExecutorTask", "A Python function on an executor."),
+        BackendSpec("process", "pdt.task.process:ProcessTask", "A script, run as processes."),
     ]
 
 
 @hookimpl
 def pdt_register_executors() -> list[BackendSpec]:
-    """Register the executors of the standard library."""
+    """Register the processes of this machine, and the executors of the standard library."""
     return [
+        BackendSpec("local", "pdt.proc_manager.local:LocalLinuxManager", "Processes that outlive their controller."),
         BackendSpec("threads", "concurrent.futures:ThreadPoolExecutor", "Threads of the controller."),
         BackendSpec("processes", "concurrent.futures:ProcessPoolExecutor", "Processes of this machine."),
     ]

@@ -78,14 +78,18 @@ _ANY_KIND: dict[str, str] = {name: dist for (_, name), dist in _BACKENDS.items()
 
 CORE_COMMANDS = frozenset(
     {
+        "cancel",
         "cat",
         "completion",
+        "failures",
         "graph",
         "inject",
         "launch",
+        "logs",
         "ls",
         "plan",
         "plugins",
+        "retry",
         "rm",
         "run",
         "shell",

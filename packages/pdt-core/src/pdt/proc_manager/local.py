@@ -6,13 +6,13 @@ import os
 import re
 import signal
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from .. import localfs
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UnlaunchableError
 from ..localfs import in_thread
 from ..repository.filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
 from .base import AbstractProcessManager, _StderrIsStdout
@@ -26,8 +26,8 @@ _APP = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
 _STREAMS = {"r": FileTextReader, "rb": FileReader, "w": FileTextWriter, "wb": FileWriter}
 #: Runs a command, and writes its exit code as a whole; a signal to the group ends the command only.
 _WAITED = (
-    'trap : TERM INT HUP; code=$1; shift; cd "$1" || exit 126; shift; '
-    '( exec "$@" ); echo $? >"$code.part" && mv -f "$code.part" "$code"'
+    'trap : TERM INT HUP QUIT; ( cd "$2" || exit 126; shift 2; exec "$@" ); '
+    'echo $? >"$1.part" && command -p mv -f "$1.part" "$1"'
 )
 
 
@@ -41,11 +41,11 @@ class LocalLinuxManager(AbstractProcessManager):
 
     def __init__(self, app: str, local_path: Path | str | None = None) -> None:
         if not _APP.fullmatch(app):
-            raise ConfigurationError(
-                f"{app!r} cannot name an app", fix="use 1 to 63 letters, digits, '-', '_' and '.'"
-            )
+            raise ConfigurationError(f"{app!r} cannot name an app", fix="use 1 to 63 letters, digits, '-', '_' and '.'")
         self.app = app
         self._local_path = local_path
+        #: What was started here and has not been waited for.
+        self._children: set[int] = set()
 
     @cached_property
     def basedir(self) -> Path:
@@ -61,8 +61,18 @@ class LocalLinuxManager(AbstractProcessManager):
         return LocalRunner(self.basedir)
 
     async def get_live_pids(self, hint: set[str]) -> set[str]:
-        """Return those of `hint` that are alive."""
-        return {handle for handle in hint if _is_alive(handle)}
+        """Return those of `hint` that are alive; of one whose wrapper was killed, what is left of its group counts."""
+        self._wait_for_children()
+        return await in_thread(_alive, hint)
+
+    def _wait_for_children(self) -> None:
+        for pid in list(self._children):
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                ended = pid  # somebody else has waited for it, or this is a fork
+            if ended:
+                self._children.discard(pid)
 
     async def spawn(
         self,
@@ -77,18 +87,22 @@ class LocalLinuxManager(AbstractProcessManager):
         """Start a process in a session of its own, and return its identifier: its number and a token.
 
         :raises UnlaunchableError: if it can never be started so.
+        :raises OSError: if it cannot be started now.
         """
+        if not args:
+            raise UnlaunchableError("there is no command to start", fix="give the executable and its arguments")
         localfs.check_directory(cwd)
         token = uuid.uuid4().hex
-        arguments = [_WAITED, "pdt", return_code, cwd, *args]
+        arguments = [_WAITED, "pdt", _absolute(return_code), _absolute(cwd), *args]
         pid = posix_spawn(arguments, {**os.environ, **environ, TOKEN: token}, stdin, stdout, stderr, {})
+        self._children.add(pid)
         return f"{pid}-{token}"
 
     async def kill(self, pid: str) -> None:
         """Kill a process with everything that it started; nothing happens if it is not running."""
         number, token = _parts(pid)
         # The wrapper is spared: it writes the return code.
-        await in_thread(kill_carriers, token, signal.SIGKILL, number)
+        await in_thread(kill_carriers, [token], signal.SIGKILL, number)
 
     async def open(self, path: Path, mode: Literal["r", "rb", "w", "wb"]) -> Any:
         """Open a file; what is written is there as a whole once it is closed.
@@ -106,7 +120,7 @@ class LocalLinuxManager(AbstractProcessManager):
 
     async def rmtree(self, path: Path) -> None:
         """Remove a directory with all that is in it; nothing happens if it is not there."""
-        await in_thread(_remove_tree, os.fspath(path))
+        await in_thread(localfs.remove_tree, os.fspath(path))
 
     def __repr__(self) -> str:
         return f"LocalLinuxManager({self.app!r})"
@@ -117,25 +131,23 @@ def _parts(handle: str) -> tuple[int, str]:
     return (int(number) if number.isdigit() else -1), token
 
 
-def _is_alive(handle: str) -> bool:
-    number, token = _parts(handle)
-    if number <= 0 or not token:
-        return False
-    _reap(number)
-    return carries(number, token) or bool(carriers([token])[token])
+def _alive(handles: Collection[str]) -> set[str]:
+    parts = {handle: _parts(handle) for handle in handles}
+    alive = {handle for handle, (number, token) in parts.items() if token and carries(number, token)}
+    rest = {handle: parts[handle] for handle in parts.keys() - alive if parts[handle][1]}
+    found = carriers([token for _, token in rest.values()])
+    for handle, (number, token) in rest.items():
+        if any(_group(pid) == number for pid in found[token]):
+            alive.add(handle)
+    return alive
 
 
-def _reap(pid: int) -> None:
+def _group(pid: int) -> int:
     try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # it was an earlier controller's child
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
 
 
-def _remove_tree(path: str) -> None:
-    import shutil
-
-    if os.path.islink(path):
-        os.unlink(path)
-    else:
-        shutil.rmtree(path, ignore_errors=True)
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # wherever the process is to start

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from .. import localfs
 from ..failpoints import hit
 from ..repository.filestream import FileReader, FileWriter
-from .inotify import FileWatch
-from .journal import Journal, Trace, abandoned
-from .processes import TOKEN, carriers, carries, kill_carriers
+from .attempt import LocalAttempt
+from .journal import Journal
+from .journals import Journals
+from .lookout import LOOK_SECONDS, POLL_SECONDS, Lookout
+from .oom import OomCounter
+from .processes import TOKEN, carriers, kill_carriers
 from .runner import SIGNALLED, Command, Exit, Place, ProcessRunner
-from .spawn import EXECUTED, JOURNAL_FD, SCRIPT_FD, SOURCED, interpreter_of, is_shell, posix_spawn
+from .shebang import check_interpreter, interpreter_of
+from .spawn import EXECUTED, JOURNAL_FD, SCRIPT_FD, SHELL, SOURCED, above, encoded, in_memory, posix_spawn
 
 __all__ = ["LocalRunner"]
 
-#: Bytes after which a journal is left to the attempts that are in it, and a new one is begun.
-JOURNAL_SIZE = 1 << 20
-#: Seconds between looks at attempts that hold no lock although a process of theirs is alive.
-POLL_SECONDS = 1.0
-#: Descriptors below it are the script's.
-FIRST_DESCRIPTOR = 10
+#: Seconds that no time to end exceeds.
+LONGEST_GRACE = 10.0**9
+#: What a shell says of a script that was killed.
+KILLED = SIGNALLED + signal.SIGKILL
 
-
-class _Attempt:
-    """An attempt that runs, or whose end nobody has been told of."""
-
-    def __init__(self, token: str, journal: Journal, number: int) -> None:
-        self.token = token
-        self.journal = journal
-        self.number = number
-        self.trace = Trace()
-        #: The wrapper, where it is a child of this process that has not been waited for.
-        self.child: int | None = None
-        #: What killed the wrapper, where this process saw it.
-        self.signal: int | None = None
-        self.descriptor = -1
-        self.insisting: asyncio.TimerHandle | None = None
+logger = logging.getLogger("pdt.processes")
+#: Wrappers that a runner of this process has let go of, for whoever comes next to wait for.
+_left: set[int] = set()
 
 
 class LocalRunner(ProcessRunner):
@@ -56,118 +48,83 @@ class LocalRunner(ProcessRunner):
     def __init__(self, basedir: Path) -> None:
         self._basedir = os.fspath(basedir)
         self._scratch = os.path.join(self._basedir, "attempts")
-        self._journals = os.path.join(self._basedir, "journals")
-        self._attempts: dict[str, _Attempt] = {}
-        self._journal: Journal | None = None
-        self._opened: dict[str, Journal] = {}
-        #: By journal, the attempts in it that are not settled.
-        self._unsettled: dict[Journal, set[str]] = {}
-        self._traces: dict[Journal, dict[str, Trace]] = {}
+        self._journals = Journals(os.path.join(self._basedir, "journals"), self._make_directories)
         self._ended: list[Exit] = []
-        self._watch: FileWatch | None = None
-        self._poll: asyncio.TimerHandle | None = None
+        #: Attempts whose time to end is over, whatever of them is left.
+        self._condemned: set[str] = set()
+        self._oom: OomCounter | None = None
+        self._looking: Lookout | None = None
         self._wake: Callable[[], object] = _nothing
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._environ: dict[str, str] = {}
 
     async def open(self, wake: Callable[[], object]) -> None:
         """Get ready."""
         self._wake = wake
-        self._loop = asyncio.get_running_loop()
+        self._looking = Lookout(self._note_end, wake)
         self._environ = dict(os.environ)
-        for directory in (self._basedir, self._scratch, self._journals):
+        self._journals.open()
+        self._oom = OomCounter()
+        _wait_for_left()
+
+    def _make_directories(self) -> None:
+        for directory in (self._basedir, self._scratch, os.path.join(self._basedir, "journals")):
             localfs.make_private(directory)
-        for name in os.listdir(self._journals):
-            path = os.path.join(self._journals, name)
-            if abandoned(path):
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
 
     async def close(self) -> None:
         """Let go of everything but the attempts, which run on."""
-        for attempt in self._attempts.values():
-            self._let_go(attempt)
-        self._attempts.clear()
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
-        if self._watch is not None:
-            self._the_loop.remove_reader(self._watch.fileno())
-            self._watch.close()
-            self._watch = None
-        for journal in {*self._unsettled, *([self._journal] if self._journal else [])}:
-            if not self._unsettled.get(journal):
-                self._remove(journal)
-            else:
-                journal.close()
-        self._opened.clear()
-        self._unsettled.clear()
-        self._traces.clear()
-        self._journal = None
+        if self._looking is not None:
+            _left.update(attempt.child for attempt in self._looking.attempts.values() if attempt.child is not None)
+            self._looking.close()
+            self._looking = None
+        self._ended.clear()
+        self._journals.close()
 
     @property
-    def _the_loop(self) -> asyncio.AbstractEventLoop:
-        assert self._loop is not None  # noqa: S101  it is open
-        return self._loop
+    def _lookout(self) -> Lookout:
+        assert self._looking is not None  # noqa: S101  it is open
+        return self._looking
 
     # Starting.
 
     def place(self, token: str) -> Place:
         """Return where the attempt will run: the machine's boot, and the journal's file and number."""
-        if self._journal is None or self._journal.size > JOURNAL_SIZE:
-            self._begin_journal()
-        journal = self._journal
-        assert journal is not None  # noqa: S101  it was begun
-        self._unsettled[journal].add(token)
-        name = os.path.basename(journal.path)
-        return {"boot": localfs.boot_id(), "journal": name, "number": journal.next_number()}
-
-    def _begin_journal(self) -> None:
-        if self._journal is not None and not self._unsettled[self._journal]:
-            self._remove(self._journal)
-        hit("journal.before_create")
-        name = os.urandom(8).hex()
-        self._journal = Journal(os.path.join(self._journals, name), create=True)
-        hit("journal.created")
-        self._opened[name] = self._journal
-        self._unsettled[self._journal] = set()
-        self._traces[self._journal] = {}
+        name, number = self._journals.reserve(token)
+        return {"boot": localfs.boot_id(), "journal": name, "number": number}
 
     async def start(self, command: Command, place: Place) -> str:
-        """Start an attempt, and return its process number."""
-        token, journal = command.token, self._opened[place["journal"]]
+        """Start an attempt, and return its process number.
+
+        :raises BackendError: if its directory was removed meanwhile.
+        :raises OSError: if it cannot be started now.
+        :raises UnlaunchableError: if it never can.
+        """
+        environ = {**self._environ, **command.environ, TOKEN: command.token}
         interpreter = interpreter_of(command.script)
-        cwd = command.cwd or self._basedir
-        localfs.check_directory(cwd)
-        environ = {**self._environ, **command.environ, TOKEN: token}
+        if interpreter:
+            check_interpreter(interpreter, environ.get("PATH"))
+        script = encoded(command.script)
         hit("spawn.before_lock")
-        lock = _above(journal.lock(place["number"]))
-        script = -1
+        journal, lock = self._journals.lock(place["journal"], place["number"])
+        descriptors = {JOURNAL_FD: above(lock)}
         try:
-            descriptors = {JOURNAL_FD: lock}
-            if is_shell(interpreter):
-                script = _above(_in_memory(command.script))
-                descriptors[SCRIPT_FD] = script
-                arguments = [SOURCED, command.name, token, cwd]
+            hit("spawn.locked")
+            cwd = command.cwd or self._basedir
+            localfs.check_directory(cwd)
+            if interpreter in ([], [SHELL]):
+                descriptors[SCRIPT_FD] = in_memory(script)
+                arguments = [SOURCED, command.name, command.token, cwd]
             else:
-                path = self.path(token, "script")
-                localfs.write_private(path, command.script.encode())
-                arguments = [EXECUTED, command.name, token, cwd, *interpreter, path]
-            attempt = _Attempt(token, journal, place["number"])
+                path = self.path(command.token, "script")
+                localfs.write_private(path, script)
+                arguments = [EXECUTED, command.name, command.token, cwd, *interpreter, path]
+            hit("spawn.script")
             pid = posix_spawn(arguments, environ, command.stdin, command.stdout, command.stderr, descriptors)
         finally:
-            os.close(lock)
-            if script >= 0:
-                os.close(script)
-        hit("spawn.spawned")
-        attempt.child = pid
-        attempt.trace = self._traces[journal].setdefault(token, attempt.trace)
-        attempt.trace.pid = attempt.trace.pid or pid
-        self._attempts[token] = attempt
-        hit("spawn.noted")
-        attempt.descriptor = os.pidfd_open(pid)
-        self._the_loop.add_reader(attempt.descriptor, self._child_ended, attempt)
-        hit("spawn.followed")
+            for descriptor in descriptors.values():
+                os.close(descriptor)
+        # It runs: from here on nothing may fail, or it would be started again.
+        attempt = LocalAttempt(command.token, journal, place["number"], pid)
+        self._lookout.follow(attempt)
         return str(pid)
 
     def path(self, token: str, name: str) -> str:
@@ -180,220 +137,132 @@ class LocalRunner(ProcessRunner):
 
     # Taking over.
 
-    async def adopt(self, places: Mapping[str, Place]) -> dict[str, str]:
-        """Take over attempts of an earlier controller; those that have ended are among `ended` from now on."""
-        unlocked: list[_Attempt] = []
+    async def recall(self, places: Mapping[str, Place]) -> None:
+        """Learn of attempts of an earlier controller that `forget` will be told of, whether they are adopted or not."""
         for token, place in places.items():
-            journal = self._journal_of(place)
-            if journal is None:
-                self._ended.append(_never_seen(token, place))
-                continue
-            self._unsettled[journal].add(token)
-            attempt = _Attempt(token, journal, place["number"])
-            attempt.trace = self._traces[journal].setdefault(token, attempt.trace)
-            self._attempts[token] = attempt
-            hit("adopt.one")
-            unlocked.append(attempt)
-        self._settle_unlocked(unlocked)
-        if self._attempts:
-            self._watch_journals()
-        return {
-            attempt.token: str(attempt.trace.pid) for attempt in unlocked if attempt.token in self._attempts
-        }
+            journal = self._journal_of(place)  # also where it is of an earlier boot
+            if journal is not None:
+                journal.unsettled.add(token)
 
     def _journal_of(self, place: Place) -> Journal | None:
-        """Return the journal of an attempt of this boot, read to its end; None where there is none."""
-        if place.get("boot") != localfs.boot_id():
-            return None
-        name = str(place.get("journal"))
-        if name not in self._opened:
-            if not name.isalnum():
-                return None
-            try:
-                journal = Journal(os.path.join(self._journals, name))
-            except FileNotFoundError:
-                return None
-            self._opened[name] = journal
-            self._unsettled[journal] = set()
-            self._traces[journal] = {}
-            journal.read(self._traces[journal])
-        return self._opened[name]
+        return self._journals.find(str(place.get("journal")))
 
-    def _watch_journals(self) -> None:
-        """Be woken when an attempt that is no child of this process ends."""
-        adopted = {attempt.journal for attempt in self._attempts.values() if attempt.child is None}
-        if not adopted:
-            return
-        if self._watch is None:
-            self._watch = FileWatch()
-            self._the_loop.add_reader(self._watch.fileno(), self._journal_changed)
-        for journal in adopted:
-            self._watch.add(journal.path)
+    async def adopt(self, places: Mapping[str, Place]) -> dict[str, str]:
+        """Take over attempts of an earlier controller; those that have ended are among `ended` from now on."""
+        boot = localfs.boot_id()
+        found, unseen = [], []
+        for token, place in places.items():
+            journal = self._journal_of(place)
+            if place.get("boot") != boot:
+                self._ended.append(Exit(token, None, detail="the machine was restarted"))
+            elif journal is not None:
+                journal.unsettled.add(token)
+                found.append(LocalAttempt(token, journal, place["number"]))
+                self._lookout.attempts[token] = found[-1]
+            else:
+                unseen.append(token)
+            hit("adopt.one")
+        self._give_up(unseen)
+        self._lookout.look(found)
+        running = [attempt for attempt in found if attempt.token in self._lookout.attempts]
+        for attempt in running:
+            if attempt.trace.killed is not None:
+                self._end_within(attempt, attempt.trace.deadline / 1000 - _clock())
+        self._lookout.watch()
+        return {attempt.token: str(attempt.pid) for attempt in running}
 
-    def _journal_changed(self) -> None:
-        if self._watch is not None:
-            self._watch.drain()
-        self._settle_unlocked([attempt for attempt in self._attempts.values() if attempt.child is None])
-
-    def _settle_unlocked(self, attempts: list[_Attempt]) -> None:
-        """Find out which of these attempts have ended; a result wins, then the lock, then the token."""
-        for journal in {attempt.journal for attempt in attempts}:
-            journal.read(self._traces[journal])
-        free: list[_Attempt] = []
-        for attempt in attempts:
-            if attempt.trace.code is not None:
-                self._end(attempt)
-            elif not attempt.journal.is_locked(attempt.number):
-                free.append(attempt)
-        if not free:
-            return
-        # Only now: what ended between reading and probing has left its line.
-        for journal in {attempt.journal for attempt in free}:
-            journal.read(self._traces[journal])
-        alive = carriers(attempt.token for attempt in free if attempt.trace.code is None)
-        for attempt in free:
-            if attempt.trace.code is not None or not alive[attempt.token]:
-                self._end(attempt)
-            elif self._poll is None:
-                # It closed what it inherited: nothing but looking tells when it is gone.
-                self._poll = self._the_loop.call_later(POLL_SECONDS, self._look_again)
-
-    def _look_again(self) -> None:
-        self._poll = None
-        self._journal_changed()
+    def _give_up(self, tokens: list[str]) -> None:
+        """Note the end of attempts that have no journal: they were not begun, or somebody has removed it."""
+        processes = carriers(tokens)
+        kill_carriers([token for token in tokens if processes[token]])
+        for token in tokens:
+            detail = "its journal was removed while it ran" if processes[token] else None
+            self._ended.append(Exit(token, None, started=detail is not None, detail=detail))
 
     # Ending.
 
-    def _child_ended(self, attempt: _Attempt) -> None:
-        """Note the end of a wrapper; what the script started may hold the lock still if it was killed."""
-        hit("end.seen")
-        self._let_go(attempt)
-        with suppress(ChildProcessError):
-            status = os.waitpid(attempt.child or 0, 0)[1]
-            attempt.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-        attempt.child = None
-        hit("end.waited")
-        self._settle_unlocked([attempt])
-        if attempt.token in self._attempts:
-            self._watch_journals()
-
-    def _let_go(self, attempt: _Attempt) -> None:
-        if attempt.descriptor >= 0:
-            self._the_loop.remove_reader(attempt.descriptor)
-            os.close(attempt.descriptor)
-            attempt.descriptor = -1
-        if attempt.insisting is not None:
-            attempt.insisting.cancel()
-            attempt.insisting = None
-
-    def _end(self, attempt: _Attempt) -> None:
-        self._let_go(attempt)
-        del self._attempts[attempt.token]
-        trace = attempt.trace
-        if trace.killed is not None:
-            kill_carriers(attempt.token)  # what left the group, such as a daemon, is to end as well
-        code = trace.code
-        if code is None and attempt.signal is not None:
-            code = SIGNALLED + attempt.signal  # as the wrapper would have said of the script
-        self._ended.append(Exit(attempt.token, code, started=trace.pid is not None, killed=trace.killed))
+    def _note_end(self, attempt: LocalAttempt) -> None:
+        self._ended.append(self._explained(attempt.exit()))
         hit("end.noted")
         self._wake()
 
+    def _explained(self, exit: Exit) -> Exit:
+        """Return an end together with what the kernel says of it."""
+        if exit.return_code == 0 or exit.killed is not None or self._oom is None:
+            return exit
+        was_killed = exit.return_code == KILLED
+        took = self._oom.took(was_killed=was_killed)
+        if took:
+            return replace(exit, cause="oom")
+        return replace(exit, detail="killed (memory?)") if was_killed and took is None else exit
+
     async def ended(self) -> list[Exit]:
         """Return the attempts that have ended since the last call."""
+        # What left the group of one that was to end, such as a daemon, is to end as well.
+        kill_carriers([exit.token for exit in self._ended if exit.killed is not None])
         ended, self._ended = self._ended, []
         return ended
 
     async def kill(self, token: str, reason: str, grace: float) -> None:
         """Ask an attempt's processes to end, and kill what is left of them after `grace` seconds."""
-        attempt = self._attempts.get(token)
+        attempt = self._lookout.attempts.get(token)
         if attempt is None or attempt.insisting is not None:
             return
-        hit("kill.before_line")
-        attempt.journal.write(f"{token} kill {reason}")
-        hit("kill.line")
-        attempt.trace.killed = attempt.trace.killed or reason
-        self._signal(attempt, signal.SIGTERM)
+        grace = max(0.0, min(grace, LONGEST_GRACE))
+        if attempt.trace.killed is None:
+            hit("kill.before_line")
+            deadline = int((_clock() + grace) * 1000)
+            try:
+                attempt.journal.write(f"{token} kill {reason} {deadline}")
+            except OSError as error:
+                logger.warning("the next controller will not know why attempt %s was ended: %s", token, error)
+            hit("kill.line")
+            attempt.trace.killed, attempt.trace.deadline = reason, deadline
+        self._end_within(attempt, grace)
         hit("kill.signalled")
-        attempt.insisting = self._the_loop.call_later(grace, self._insist, attempt)
 
-    def _signal(self, attempt: _Attempt, number: int) -> None:
-        """Send a signal to the group, which is surely this attempt's while its leader is a child, or has the token."""
-        pid = attempt.child or attempt.trace.pid
-        if pid is not None and (attempt.child is not None or carries(pid, attempt.token)):
-            with suppress(ProcessLookupError):
-                os.killpg(pid, number)
-        else:
-            kill_carriers(attempt.token, number)
+    def _end_within(self, attempt: LocalAttempt, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        attempt.insisting = loop.call_later(max(0.0, seconds), self._lookout.guarded, self._insist, attempt)
+        attempt.signal(signal.SIGTERM)
 
-    def _insist(self, attempt: _Attempt) -> None:
+    def _insist(self, attempt: LocalAttempt) -> None:
+        # Again and again: what cannot be looked at, or is asleep in the kernel, is there still.
+        loop = asyncio.get_running_loop()
+        attempt.insisting = loop.call_later(POLL_SECONDS, self._lookout.guarded, self._insist, attempt)
         hit("kill.insist")
-        attempt.insisting = None
-        self._signal(attempt, signal.SIGKILL)
-        kill_carriers(attempt.token)
-        if attempt.child is None and attempt.token in self._attempts:
-            self._settle_unlocked([attempt])
+        attempt.signal(signal.SIGKILL)
+        if not self._condemned:
+            loop.call_soon(self._lookout.guarded, self._kill_condemned)
+        self._condemned.add(attempt.token)
+
+    def _kill_condemned(self) -> None:
+        """Kill what has left the groups, of all at once: each time takes a look at all processes."""
+        tokens, self._condemned = self._condemned, set()
+        kill_carriers(tokens)
+        self._lookout.look_within(LOOK_SECONDS)
 
     # Settling.
 
     async def forget(self, tokens: Collection[str]) -> None:
         """Remove what is kept of attempts that have ended and are settled."""
-        by_journal: dict[Journal, list[str]] = {}
-        for journal, unsettled in self._unsettled.items():
-            settled = unsettled.intersection(tokens)
-            if settled:
-                by_journal[journal] = sorted(settled)
-        for journal, settled_tokens in by_journal.items():
-            self._unsettled[journal].difference_update(settled_tokens)
-            for token in settled_tokens:
-                self._traces[journal].pop(token, None)
-            if journal is not self._journal and not self._unsettled[journal]:
-                self._remove(journal)
-            else:
-                hit("journal.before_settled")
-                journal.write(*(f"{token} settled" for token in settled_tokens))
-                hit("journal.settled")
-
-    def _remove(self, journal: Journal) -> None:
-        """Remove a journal in which nothing is left."""
-        hit("journal.before_remove")
-        self._opened.pop(os.path.basename(journal.path), None)
-        self._unsettled.pop(journal, None)
-        self._traces.pop(journal, None)
-        journal.close()
-        with suppress(FileNotFoundError):
-            os.unlink(journal.path)
-        hit("journal.removed")
+        self._journals.settle(tokens)
 
 
 def _nothing() -> None:
     return None
 
 
-def _never_seen(token: str, place: Place) -> Exit:
-    """Return the end of an attempt that left no trace: of an earlier boot, or killed before it began."""
-    if place.get("boot") != localfs.boot_id():
-        return Exit(token, None, detail="the machine was restarted")
-    return Exit(token, None, started=False)
+def _clock() -> float:
+    """Return the seconds since the machine's boot, as every controller of this boot counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _in_memory(script: str) -> int:
-    """Return the descriptor of a file without a name that holds the script."""
-    descriptor = os.memfd_create("script", os.MFD_CLOEXEC)
-    try:
-        localfs.write_all(descriptor, script.encode())
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _above(descriptor: int) -> int:
-    """Return a descriptor that none of the script's can be taken for."""
-    if descriptor >= FIRST_DESCRIPTOR:
-        return descriptor
-    import fcntl
-
-    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-    os.close(descriptor)
-    return copy
+def _wait_for_left() -> None:
+    for pid in list(_left):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended = pid  # this is a fork of the process whose child it was
+        if ended:
+            _left.discard(pid)

@@ -1,25 +1,36 @@
-"""Processes of this machine, told apart by the token in their environment and never by their number."""
+"""Processes of this machine, told apart by the token in their environment and never by their number.
+
+A process that overwrites the memory of its environment, or is started with an empty one, carries no token.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Collection
+from errno import EINVAL
 
-__all__ = ["TOKEN", "carriers", "carries", "kill_carriers"]
+__all__ = ["TOKEN", "carriers", "carries", "kill_carriers", "signal_group"]
 
 #: The variable that holds an attempt's token; what a script starts inherits it.
 TOKEN = "PDT_ATTEMPT"  # noqa: S105  the name of a variable
-#: Rounds of killing: what forks meanwhile is found by the next one.
+#: Rounds of killing at most: what forked before it was killed is found by the next one.
 ROUNDS = 20
+#: Rounds that find nobody, after which there is nobody.
+QUIET_ROUNDS = 2
+#: Looks at most, a millisecond apart, at a process that is about to become another program.
+EXECUTING_LOOKS = 50
+#: The flag of pidfd_send_signal(2) for the group that a process leads; since Linux 6.9.
+PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 
 
 def carries(pid: int, token: str) -> bool:
     """Tell whether process `pid` is alive and has the token; a zombie has nothing any more."""
-    return _mark(token) in _environment(pid)
+    return f"\0{TOKEN}={token}\0".encode() in _environment(pid)
 
 
-def carriers(tokens: Iterable[str]) -> dict[str, list[int]]:
+def carriers(tokens: Collection[str]) -> dict[str, list[int]]:
     """Return, by token, the processes that have it in their environment; one reading of /proc for all of them."""
     found: dict[str, list[int]] = {token: [] for token in tokens}
     if not found:
@@ -33,31 +44,45 @@ def carriers(tokens: Iterable[str]) -> dict[str, list[int]]:
     return found
 
 
-def kill_carriers(token: str, number: int = signal.SIGKILL, spare: int | None = None) -> int:
-    """Send a signal to every process that has the token, and return how many there were in the last round.
+def kill_carriers(tokens: Collection[str], number: int = signal.SIGKILL, spare: int | None = None) -> None:
+    """Send a signal to every process that has one of the tokens; by SIGKILL, also to what they start meanwhile.
 
     :param spare: the process that is left alone.
     """
-    left = 0
+    signalled: set[int] = set()
+    quiet = 0
     for _ in range(ROUNDS):
-        pids = [pid for pid in carriers([token])[token] if pid != spare]
-        left = sum(_signal(pid, token, number) for pid in pids)
-        if not left or number != signal.SIGKILL:
+        new = [
+            (pid, token)
+            for token, pids in carriers(tokens).items()
+            for pid in pids
+            if pid != spare and pid not in signalled
+        ]
+        for pid, token in new:
+            _signal(pid, token, number, _send_to_process)
+            signalled.add(pid)
+        # A listing is none of one moment: a second one makes sure.
+        quiet = 0 if new else quiet + 1
+        if quiet == QUIET_ROUNDS or number != signal.SIGKILL or not tokens:
             break
-    return left
 
 
-def _signal(pid: int, token: str, number: int) -> bool:
-    """Send a signal to a process if it has the token; the descriptor makes sure that it is the one looked at."""
+def signal_group(pid: int, token: str, number: int) -> bool:
+    """Send a signal to the process group that a process leads, if it has the token, and tell whether it does."""
+    return _signal(pid, token, number, _send_to_group)
+
+
+def _signal(pid: int, token: str, number: int, send: Callable[[int, int, int], None]) -> bool:
+    """Send a signal to a process that has the token; the descriptor makes sure that it is the one looked at."""
     try:
         descriptor = os.pidfd_open(pid)
-    except OSError:
-        return False  # gone
+    except ProcessLookupError:
+        return False
     try:
         if not carries(pid, token):
             return False
-        signal.pidfd_send_signal(descriptor, number)
-    except OSError:
+        send(descriptor, pid, number)
+    except (ProcessLookupError, PermissionError):
         return False
     else:
         return True
@@ -65,8 +90,17 @@ def _signal(pid: int, token: str, number: int) -> bool:
         os.close(descriptor)
 
 
-def _mark(token: str) -> bytes:
-    return f"\0{TOKEN}={token}\0".encode()
+def _send_to_process(descriptor: int, pid: int, number: int) -> None:
+    signal.pidfd_send_signal(descriptor, number)
+
+
+def _send_to_group(descriptor: int, pid: int, number: int) -> None:
+    try:
+        signal.pidfd_send_signal(descriptor, number, None, PIDFD_SIGNAL_PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != EINVAL:
+            raise
+        os.killpg(pid, number)  # the kernel is older than that flag
 
 
 def _token_of(pid: int) -> str:
@@ -76,8 +110,24 @@ def _token_of(pid: int) -> str:
 
 def _environment(pid: int) -> bytes:
     """Return the environment that a process began with, each variable between NULs."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return b"\0" + file.read() + b"\0"
-    except OSError:
-        return b""  # gone, or a stranger's
+    is_settled = False
+    for _ in range(EXECUTING_LOOKS):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                content = file.read()
+            if content or is_settled:
+                return b"\0" + content + b"\0"
+            is_settled = not _is_executing(pid)
+        except OSError:
+            break  # gone, or a stranger's
+        if not is_settled:
+            time.sleep(0.001)
+    return b""
+
+
+def _is_executing(pid: int) -> bool:
+    """Tell whether a process is about to become another program, and shows the environment of neither."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    has_memory, arguments = fields[20] != b"0", fields[45]
+    return has_memory and arguments == b"0"

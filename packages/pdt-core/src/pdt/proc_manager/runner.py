@@ -108,6 +108,9 @@ class ProcessRunner(ABC):
         :return: by token, the process identifiers of those that run, as far as they are known.
         """
 
+    async def recall(self, places: Mapping[str, Place]) -> None:  # noqa: B027  most keep nothing that is shared
+        """Learn of attempts of an earlier controller that `forget` will be told of, whether they are adopted or not."""
+
     @abstractmethod
     async def ended(self) -> list[Exit]:
         """Return the attempts that have ended since the last call."""

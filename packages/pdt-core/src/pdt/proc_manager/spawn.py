@@ -3,63 +3,50 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
+import stat
 from collections.abc import Mapping
-from errno import E2BIG, EACCES, ENOENT, ENOEXEC, ENOTDIR
+from errno import E2BIG, EACCES, EISDIR, ENOENT, ENOTDIR
 
+from .. import localfs
 from ..errors import UnlaunchableError
 from .base import _StderrIsStdout
 
-__all__ = ["interpreter_of", "is_shell", "posix_spawn"]
+__all__ = ["above", "encoded", "in_memory", "posix_spawn"]
 
 SHELL = "/bin/sh"
 SCRIPT_FD = 8
 JOURNAL_FD = 9
+#: Descriptors below it are the script's.
+FIRST_DESCRIPTOR = 10
+#: What the wrapper returns if it cannot write to the journal, and so does not begin.
+UNNOTED = 125
 
 # The script gets the default traps in its subshell; the wrapper outlives a signal to its group, to tell the end.
-_HEAD = 'trap : TERM INT HUP QUIT USR1 USR2; echo "$1 start $$" >&9; '
-_TAIL = ' ) ; echo "$1 exit $?" >&9'
+# A controller that is there is told by the wrapper's own code as well: the line may find no room.
+# What shells say of a command that a signal ended is kept from the script's standard error.
+_HEAD = (
+    f'trap : TERM INT HUP QUIT USR1 USR2; exec 7>&2 2>/dev/null; echo "$1 start $$" >&{JOURNAL_FD} || exit {UNNOTED}; '
+    "( exec 2>&7 7>&-; "
+)
+_TAIL = f' ); set -- "$1" $?; echo "$1 exit $2" >&{JOURNAL_FD}; exit $2'
 #: Reads the script into the wrapper's own subshell: no second interpreter is started for it.
-SOURCED = f'{_HEAD}( cd "$2" || exit 126; set --; . /proc/self/fd/{SCRIPT_FD}{_TAIL}'
-EXECUTED = f'{_HEAD}( cd "$2" || exit 126; shift 2; exec "$@"{_TAIL}'
+SOURCED = f'{_HEAD}cd "$2" || exit 126; set --; . /proc/self/fd/{SCRIPT_FD}{_TAIL}'
+EXECUTED = f'{_HEAD}cd "$2" || exit 126; shift 2; exec "$@"{_TAIL}'
 
-_RESTORED = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
-
-
-def interpreter_of(script: str) -> list[str]:
-    """Return the interpreter that a script's first line names, and its argument if any, as the kernel reads it.
-
-    A script without such a line has none: it is the default shell's.
-
-    :raises UnlaunchableError: if the interpreter is missing, or may not be executed.
-    """
-    if not script.startswith("#!"):
-        return []
-    line = script[2:].partition("\n")[0].strip()
-    if not line:
-        return []
-    words = line.split(None, 1)
-    _check_executable(words[0])
-    if os.path.basename(words[0]) == "env" and len(words) > 1 and not words[1].startswith("-"):
-        name = words[1].split()[0]
-        if "=" not in name and shutil.which(name) is None:
-            raise UnlaunchableError(f"the script's interpreter {name!r} is not installed", fix=f"install {name}")
-    return words
-
-
-def _check_executable(path: str) -> None:
-    if os.path.isfile(path) and os.access(path, os.X_OK):
-        return
-    what = "cannot be executed" if os.path.exists(path) else "does not exist"
-    raise UnlaunchableError(
-        f"the script's interpreter {path!r} {what}", fix="mend the first line of the script, or install it"
-    )
-
-
-def is_shell(interpreter: list[str]) -> bool:
-    """Tell whether a script may be read by the wrapper itself."""
-    return not interpreter or interpreter == [SHELL]
+#: What the controller's own parents may have had ignored, as the script would be bound to as well.
+_RESTORED = [
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGCHLD,
+]
 
 
 def posix_spawn(
@@ -78,7 +65,8 @@ def posix_spawn(
     :raises UnlaunchableError: if it can never be started so.
     :raises OSError: if it cannot be started now.
     """
-    create = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    _check_stdin(stdin)
+    create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 0, stdin or os.devnull, os.O_RDONLY, 0)]
     actions.append((os.POSIX_SPAWN_OPEN, 1, stdout or os.devnull, create, 0o666))
     if isinstance(stderr, _StderrIsStdout):
@@ -102,22 +90,78 @@ def posix_spawn(
             fix="let no variable contain a NUL, nor its name an '='",
         ) from error
     except OSError as error:
-        if error.errno in (E2BIG, ENOEXEC):
+        if error.errno == E2BIG:
             raise UnlaunchableError(
                 f"its environment is larger than the system allows: {error.strerror}",
                 fix="pass large values through an input or standard input",
             ) from error
-        if error.errno in (ENOENT, EACCES, ENOTDIR):
-            raise UnlaunchableError(_what_is_missing(stdin, stdout, stderr, error)) from error
+        if error.errno in (ENOENT, EACCES, ENOTDIR, EISDIR):
+            raise UnlaunchableError(
+                _what_is_missing(stdin, stdout, stderr, error),
+                fix="see that the file and its directory are there, and that you may open it",
+            ) from error
         raise
+
+
+def _check_stdin(path: str | None) -> None:
+    """Refuse a pipe: opening it would wait for whoever writes to it, and everything else with it."""
+    if path is None:
+        return
+    try:
+        is_pipe = stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return  # it is said when it is opened
+    if is_pipe:
+        raise UnlaunchableError(f"its standard input {path!r} is a pipe", fix="give it a file")
 
 
 def _what_is_missing(stdin: str | None, stdout: str | None, stderr: object, error: OSError) -> str:
     if stdin is not None and not os.access(stdin, os.R_OK):
-        return f"its standard input {stdin!r} cannot be read"
+        return f"its standard input {stdin!r} cannot be read: {error.strerror}"
     for path in (stdout, stderr):
-        if isinstance(path, str) and not os.access(os.path.dirname(path), os.W_OK):
-            return f"{path!r} cannot be written"
+        if isinstance(path, str) and not _is_writable(path):
+            return f"{path!r} cannot be written: {error.strerror}"
     return f"{SHELL} could not be started: {error.strerror}"
 
 
+def _is_writable(path: str) -> bool:
+    if os.path.exists(path):
+        return os.path.isfile(path) and os.access(path, os.W_OK)
+    return os.access(os.path.dirname(path) or ".", os.W_OK)
+
+
+def encoded(script: str) -> bytes:
+    """Return a script as it is written to a file; names of files that are no text are written as they are.
+
+    :raises UnlaunchableError: if it has characters that no file can hold.
+    """
+    try:
+        return script.encode(errors="surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UnlaunchableError(
+            f"the script has a character that cannot be written to a file: {error}",
+            fix="pass the value that it comes from through an input",
+        ) from error
+
+
+def in_memory(script: bytes) -> int:
+    """Return the descriptor of a file without a name that holds the script."""
+    descriptor = os.memfd_create("script", os.MFD_CLOEXEC)
+    try:
+        localfs.write_all(descriptor, script)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return above(descriptor)
+
+
+def above(descriptor: int) -> int:
+    """Return a descriptor that none of the script's can be taken for, in place of this one."""
+    if descriptor >= FIRST_DESCRIPTOR:
+        return descriptor
+    import fcntl
+
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    finally:
+        os.close(descriptor)

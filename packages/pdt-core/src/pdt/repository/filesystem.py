@@ -290,15 +290,6 @@ class FileRepositoryBase(Repository):
             os.makedirs(staging, exist_ok=True)
         return os.path.join(staging, f"{token}-{os.path.basename(target)}"), target
 
-    def release(self) -> None:
-        """Remove the directory of what is staged, if nothing is."""
-        staging, self._staging = self._staging, None
-        if staging is not None:
-            try:
-                os.rmdir(staging)
-            except OSError:
-                pass  # something runs that writes there
-
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in ("inline", "_has_exact_stamps")}
 

@@ -17,6 +17,7 @@ from .worker import Controller, lock_byte
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+    from ..attempts.policy import Retry
     from ..resource_manager import ResourceManager, Resources
 
 __all__ = ["ExecutorTask"]
@@ -40,6 +41,10 @@ class ExecutorTask(FunctionTask):
     :param ready: Optional: the repository that says which jobs may start.
     :param func: Optional: the body, where the task is not used as a decorator.
     :param resource_manager: Optional: the quota that each running job takes `job_resources` of.
+    :param failed: Optional: takes the records of failed jobs in place of `done`, so that what depends on them waits;
+        linked as "failed".
+    :param retry: when a failed job is tried again; by default never.
+    :param failure_ok: whether a failed job counts as done, and its run as successful.
     :param disabled: whether no job is to be started.
     """
 
@@ -53,6 +58,9 @@ class ExecutorTask(FunctionTask):
         *,
         resource_manager: ResourceManager | None = None,
         job_resources: Resources | None = None,
+        failed: MetadataRepository | None = None,
+        retry: Retry | int | None = None,
+        failure_ok: bool = False,
         disabled: bool = False,
     ) -> None:
         super().__init__(
@@ -62,10 +70,12 @@ class ExecutorTask(FunctionTask):
             func,
             resource_manager=resource_manager,
             job_resources=job_resources,
+            failed=failed,
+            retry=retry,
+            failure_ok=failure_ok,
             disabled=disabled,
         )
         self._pool = Pool(name, executor)
-        #: The file in which workers lock a byte while they run a job; None if nobody is to see it.
         #: The running jobs, each with its future.
         self.rev_jobs: dict[str, Future[Ended]] = {}
         self._cancelled: set[str] = set()
@@ -158,6 +168,7 @@ class ExecutorTask(FunctionTask):
     async def launch(self, job: str) -> None:
         """Hand one job to the executor; where `synchronous`, wait for its end."""
         self._job_ids.check(job)
+        await self._know_attempts()
         if job in self.rev_jobs:
             return
         self.executor  # noqa: B018  what is sent depends on what is made
@@ -219,7 +230,7 @@ class ExecutorTask(FunctionTask):
         return unrecorded
 
     def _forget(self, job: str) -> None:
-        if job in self._cancelled or job in self.blocked or job in self.lost or not self.metadata:
+        if any(job in jobs for jobs in (self._cancelled, self.blocked, self.lost, self.again)) or not self.metadata:
             self._unrecorded.append(job)
         self.rev_jobs.pop(job, None)
         self._cancelled.discard(job)

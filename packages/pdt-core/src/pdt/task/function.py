@@ -103,6 +103,11 @@ class FunctionTask(TrackedTask):
         self._arguments = self.arguments
         self.blocked.clear()
 
+    async def _know_attempts(self) -> None:
+        """Read what earlier controllers left, before a body runs whose end could not be recorded."""
+        if self.keeps_attempts and self.metadata:
+            await self._load_book()
+
     async def _succeeded(self, job: str, start: datetime, end: datetime) -> None:
         if self.metadata:
             await self._ended(job, success(start, end))
@@ -142,6 +147,7 @@ class InProcessSyncTask(FunctionTask):
     async def launch(self, job: str) -> None:
         """Run the body for one job and record how it ended."""
         self._job_ids.check(job)
+        await self._know_attempts()
         arguments = self._arguments if self._arguments is not None else self.arguments
         func = self.func
         assert func is not None  # noqa: S101  `arguments` saw it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -37,10 +38,16 @@ if TYPE_CHECKING:
 
 __all__ = ["STDOUT", "ProcessTask"]
 
+logger = logging.getLogger("pdt.engine")
+
 #: Seconds between writes of what runs to `pids`: what ends sooner is never written there.
 PIDS_SECONDS = 0.05
 #: Seconds that copying a stream into its repository may stand still.
 STREAM_SECONDS = 600.0
+#: Seconds until it is tried again, each time that it fails.
+STREAM_DELAYS = (0.1, 0.2, 0.4, 0.8)
+#: Seconds after which a kill that failed is tried again.
+KILL_AGAIN_SECONDS = 1.0
 #: How many attempts run at once at most, whatever the quota: each takes a descriptor.
 MOST_RUNNING = 1024
 
@@ -55,6 +62,8 @@ class _Running:
         self.start = now()
         self.timer: asyncio.TimerHandle | None = None
         self.is_alive = True
+        #: Whether it counts in the task's `holding` until the engine is told that it has ended.
+        self.holds = False
         self.succeeded = False
 
 
@@ -94,6 +103,7 @@ class ProcessTask(TrackedTask):
     outlives = True
     runs_elsewhere = True
     concurrency = MOST_RUNNING
+    counts_starts = True
 
     def __init__(
         self,
@@ -120,6 +130,12 @@ class ProcessTask(TrackedTask):
         failure_ok: bool = False,
         disabled: bool = False,
     ) -> None:
+        given: object = pids
+        if not isinstance(given, MetadataRepository):
+            raise ConfigurationError(
+                f"pids of task {name!r} is {type(given).__name__}, which cannot hold records",
+                fix="pass a MetadataRepository, for example SqliteMetadataRepository('.pdt/records.sqlite', 'pids')",
+            )
         self.pids = pids
         self._window = _seconds(name, "window", window)
         self._starts: deque[float] = deque()
@@ -144,17 +160,27 @@ class ProcessTask(TrackedTask):
         self.stdin = stdin
         self.stdout = stdout
         self._stderr = stderr
+        separate = None if isinstance(stderr, _StderrIsStdout) else stderr
+        wrong = _not_blobs(name, stdin=stdin, stdout=stdout, stderr=separate)
+        if wrong is not None:
+            raise wrong
+        if not all(isinstance(text, str) for variable in self.environ.items() for text in variable):
+            raise ConfigurationError(f"environ of task {name!r} has names or values that are not text")
         if stdin is not None:
             self.link("stdin", stdin, is_input=True)
         if stdout is not None:
             self.link("stdout", stdout, is_output=True)
-        if isinstance(stderr, BlobRepository):
-            self.link("stderr", stderr, is_output=True)
-        elif stderr is not None and not isinstance(stderr, _StderrIsStdout):
-            raise ConfigurationError(f"stderr of task {name!r} is {type(stderr).__name__}, which holds no blobs")
+        if separate is not None:
+            self.link("stderr", separate, is_output=True)
         self._template: Template | None = None
         self._runner: ProcessRunner | None = None
+        #: The same, also while it takes over what an earlier controller left.
+        self._opened: ProcessRunner | None = None
+        #: Ends that are not dealt with yet.
+        self._exits: deque[Exit] = deque()
         self._claims: dict[str, Claim] = {}
+        #: Claims of which it is not known whether they were written.
+        self._offered: dict[str, Claim] = {}
         self._running: dict[str, _Running] = {}
         self._jobs: dict[str, str] = {}
         self._unrecorded: list[str] = []
@@ -198,12 +224,18 @@ class ProcessTask(TrackedTask):
 
         :param number: of the attempt: 1 for the first.
         """
-        return os.path.join(self.basedir, "logs", f"{job}.{number}.log")
+        from urllib.parse import quote
+
+        return os.path.join(self.basedir, "logs", f"{quote(job, safe=' ')}.{number}.log")
 
     def _remove_logs(self, job: str, number: int) -> None:
-        """Remove the logs of earlier attempts of a job that has succeeded."""
-        for earlier in range(1, number):
+        """Remove the logs of earlier attempts of a job that has succeeded, also of those that are forgotten."""
+        if self._runner is None or not self._runner.is_local or not self.keep_log:
+            return
+        earlier = 1
+        while earlier < number or os.path.lexists(self.log_path(job, earlier)):
             localfs.remove(self.log_path(job, earlier))
+            earlier += 1
 
     def live_log(self, job: str) -> str | None:
         """Return where the log of a job is written that runs now under this controller, on this machine."""
@@ -232,7 +264,10 @@ class ProcessTask(TrackedTask):
         since = time.monotonic() - self._window
         while self._starts and self._starts[0] < since:
             self._starts.popleft()
-        return replace(await super()._load(), launches=len(self._starts))
+        begun = sum(running.holds and running.pid is not None for running in self._running.values() if running.is_alive)
+        starts = len(self._starts) + max(0, self.holding - begun)
+        each = 1 if self.job_resources is None else self.job_resources.launches or 0
+        return replace(await super()._load(), launches=starts * each)
 
     async def validate(self) -> None:
         """Read the template.
@@ -264,11 +299,11 @@ class ProcessTask(TrackedTask):
         hit("adopt.begin")
         runner = self.manager.runner()
         await runner.open(self._on_end)
+        self._opened = runner
         try:
             await self._take_over_by(runner)
         except BaseException:
-            self._running.clear()
-            await runner.close()
+            await self._leave()
             raise
         hit("adopt.end")
         self._runner = runner
@@ -279,12 +314,20 @@ class ProcessTask(TrackedTask):
         hit("adopt.loaded")
         by_token = {claim.token: claim for claim in claims}
         undecided = {token: claim.place for token, claim in by_token.items() if token not in decisions}
-        self._written.update({job async for job in self.pids})
         for claim in claims:
-            running = self._running[claim.job] = _Running(claim, Staging(self, claim.job, claim.token, runner, is_new=False))
+            staging = Staging(self, claim.job, claim.token, runner, is_new=False)
+            running = self._running[claim.job] = _Running(claim, staging)
             running.start = datetime.fromisoformat(claim.since)
+            if claim.token in decisions:
+                running.is_alive = False
+                running.succeeded = decisions[claim.token].outcome["success"]
             self._claims[claim.job] = claim
             self._jobs[claim.token] = claim.job
+        self._written = {job async for job in self.pids}
+        await self._delete_pids(self._written - self._running.keys())
+        await runner.recall({token: claim.place for token, claim in by_token.items()} | self.book.over)
+        await runner.forget(self.book.over.keys())
+        hit("adopt.recalled")
         alive = await runner.adopt(undecided)
         hit("adopt.adopted")
         for token, decision in decisions.items():
@@ -300,26 +343,32 @@ class ProcessTask(TrackedTask):
             step = next_step(Finding(True, False, token in alive, token in ended))
             if step is Step.ADOPT:
                 self._adopt(self._running[claim.job], alive[token])
-        for exit in exits:
-            await self._reap(exit)
-        hit("adopt.reaped")
-        stale = self._written - self._running.keys()
-        for job in stale:
-            await self.pids.delete(job)
-        self._written -= stale
+        self._exits.extend(exits)  # dealt with by the next update
+        if self.resource_manager is not None:
+            # Also what has ended: the engine gives it back when its end is dealt with.
+            self.holding += len(self._running)
+            for running in self._running.values():
+                running.holds = True
 
     def _adopt(self, running: _Running, pid: str) -> None:
         running.pid = pid
-        self.holding += self.resource_manager is not None
+        if running.claim.job not in self._written:
+            self._unwritten.add(running.claim.job)
+            self._write_pids_soon()
         if self.timeout is not None:
             self._time(running, self.timeout - (time.clock_gettime(time.CLOCK_BOOTTIME) - running.claim.at))
 
     async def drain(self) -> None:
-        """Return when what is published of ended jobs, besides their records, is."""
+        """Return when what is published of ended jobs, besides their records, is; if cancelled, leave it as it is."""
         import asyncio
 
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError:
+                for task in self._tasks:
+                    task.cancel()
+                raise
 
     @property
     def is_quick(self) -> bool:  # type: ignore[override]
@@ -331,20 +380,26 @@ class ProcessTask(TrackedTask):
         hit("suspend.begin")
         await self.drain()
         await self._write_pids()
-        if self._pids_timer is not None:
-            self._pids_timer.cancel()
-            self._pids_timer = None
         unstarted = [job for job in self._claims if job not in self._running]
         await self.unclaim(unstarted)
+        await self._leave()
+        hit("suspend.end")
+
+    async def _leave(self) -> None:
+        """Forget what runs, and what was abandoned: it is all taken over from the ledger again."""
+        self._stop_pids_timer()
         for running in self._running.values():
             if running.timer is not None:
                 running.timer.cancel()
-            if running.is_alive and self.holding:
+            if running.is_alive and running.holds and self.holding:
                 self.holding -= 1
         self._running.clear()
         self._claims.clear()
+        self._offered.clear()
         self._jobs.clear()
-        runner, self._runner = self._runner, None
+        self._exits.clear()
+        self.has_abandoned = False
+        runner, self._opened, self._runner = self._opened, None, None
         if runner is not None:
             await runner.close()
 
@@ -357,23 +412,30 @@ class ProcessTask(TrackedTask):
         claims = []
         for job in jobs:
             if job not in self._claims:
-                token = uuid.uuid4().hex
-                claims.append(Claim(job, self.book.next_number(job), token, runner.place(token), at, since))
+                if job not in self._offered:
+                    token = uuid.uuid4().hex
+                    place = runner.place(token)
+                    self._offered[job] = Claim(job, self.book.next_number(job), token, place, at, since)
+                claims.append(self._offered[job])
         hit("claim.before")
         won = await self.book.claim(claims)
         hit("claim.after")
+        for claim in claims:
+            del self._offered[claim.job]
         self._claims.update((claim.job, claim) for claim in won)
         return [job for job in jobs if job in self._claims]
 
     async def unclaim(self, jobs: Collection[str]) -> None:
         """Take back claims of jobs that are not started after all."""
-        claims = [self._claims.pop(job) for job in jobs if job in self._claims and job not in self._running]
+        claims = [self._claims[job] for job in jobs if job in self._claims and job not in self._running]
         if claims:
             hit("unclaim.begin")
             await self.book.release(claims)
+            for claim in claims:
+                self._claims.pop(claim.job, None)
             hit("unclaim.released")
-            if self._runner is not None:
-                await self._runner.forget([claim.token for claim in claims])
+            if self._opened is not None:
+                await self._opened.forget([claim.token for claim in claims])
             hit("unclaim.end")
 
     async def launch(self, job: str) -> None:
@@ -388,6 +450,7 @@ class ProcessTask(TrackedTask):
         claim = self._claims[job]
         runner = await self._ready_runner()
         running = _Running(claim, Staging(self, job, claim.token, runner))
+        running.holds = self.resource_manager is not None
         self._running[job] = running
         self._jobs[claim.token] = job
         try:
@@ -403,8 +466,11 @@ class ProcessTask(TrackedTask):
         except PdtError as error:
             await self._cannot_start(running, error)
             return
-        except BaseException:
+        except Exception:
             await self._drop(running)
+            raise
+        except BaseException:
+            self.abandon([job])  # it may have been started: whoever takes over finds out
             raise
         hit("launch.started")
         self._starts.append(time.monotonic())
@@ -456,6 +522,7 @@ class ProcessTask(TrackedTask):
         self._running.pop(job, None)
         self._jobs.pop(running.claim.token, None)
         running.staging.discard()
+        await self._delete_pids([job])
         await self.unclaim([job])
 
     async def _cannot_start(self, running: _Running, error: PdtError) -> None:
@@ -480,15 +547,23 @@ class ProcessTask(TrackedTask):
 
     # Time and pids.
 
-    def _time(self, running: _Running, seconds: float) -> None:
+    def _time(self, running: _Running, seconds: float, reason: str = "timeout") -> None:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        running.timer = loop.call_later(max(0.0, seconds), self._stop, running, "timeout")
+        running.timer = loop.call_later(max(0.0, seconds), self._stop, running, reason)
 
     def _stop(self, running: _Running, reason: str) -> None:
-        if running.is_alive and self._runner is not None:
-            self._spawn(self._runner.kill(running.claim.token, reason, self.grace))
+        if running.is_alive and self._opened is not None:
+            self._spawn(self._kill(running, self._opened, reason))
+
+    async def _kill(self, running: _Running, runner: ProcessRunner, reason: str) -> None:
+        try:
+            await runner.kill(running.claim.token, reason, self.grace)
+        except Exception as error:
+            logger.warning("killing %s %s failed: %s", self.name, running.claim.job, error, exc_info=error)
+            if running.is_alive:
+                self._time(running, KILL_AGAIN_SECONDS, reason)
 
     async def cancel(self, job: str) -> None:
         """End a job's processes; nothing happens if it does not run."""
@@ -510,9 +585,14 @@ class ProcessTask(TrackedTask):
             loop = asyncio.get_running_loop()
             self._pids_timer = loop.call_later(PIDS_SECONDS, lambda: self._spawn(self._write_pids()))
 
+    def _stop_pids_timer(self) -> None:
+        if self._pids_timer is not None:
+            self._pids_timer.cancel()
+            self._pids_timer = None
+
     async def _write_pids(self) -> None:
         """Write down what has begun since the last time and runs still."""
-        self._pids_timer = None
+        self._stop_pids_timer()
         begun, self._unwritten = self._unwritten, set()
         records = {
             job: {"pid": running.pid, "start_time": running.start}
@@ -529,10 +609,26 @@ class ProcessTask(TrackedTask):
 
     async def update(self) -> bool:
         """Record the jobs that have ended, and tell whether any was running."""
+        is_new = self._runner is None
         runner = await self._ready_runner()
         busy = bool(self._running)
-        for exit in await runner.ended():
-            await self._reap(exit)
+        if is_new and busy and self.on_free is not None:
+            self._on_end()  # what was taken over ends when the engine knows of it
+            return True
+        self._exits.extend(await runner.ended())
+        failures: list[tuple[Exit, Exception]] = []
+        while self._exits:
+            exit = self._exits.popleft()
+            try:
+                await self._reap(exit)
+            except Exception as error:
+                failures.append((exit, error))
+            except BaseException:
+                self._exits.append(exit)
+                raise
+        if failures:
+            self._exits.extend(exit for exit, _ in failures)  # the next update tries again
+            raise failures[0][1]
         return busy
 
     async def _reap(self, exit: Exit) -> None:
@@ -543,7 +639,12 @@ class ProcessTask(TrackedTask):
         running = self._running[job]
         if not exit.started:
             running.is_alive = False
-            await self._drop(running)
+            try:
+                await self._drop(running)
+            except Exception as error:  # what is left of it serves the next launch
+                logger.warning("the claim of %s %s is not taken back: %s", self.name, job, error, exc_info=error)
+            self._unrecorded.append(job)
+            self._on_end()
             return
         await self._conclude(running, outcome_of(exit, running.start, now()))
 
@@ -568,24 +669,44 @@ class ProcessTask(TrackedTask):
             await self._run_again(job, outcome, seconds)
             hit("again.noted")
             await self._forget_running([job])
-            hit("again.end")
             self._unrecorded.append(job)
+            hit("again.end")
             return
         moves, streams = running.staging.results(outcome, self.failure_ok)
         failed = verdict is Verdict.FAILED
         decision = Decision(job, running.claim.token, _plain(outcome), failed, moves, streams)
         if streams:
-            self._spawn(self._carry_out(decision, await self._ready_runner()))
+            assert self._opened is not None  # noqa: S101  the attempt was run by it
+            self._spawn(self._carry_out(decision, self._opened))
         else:
             await self._record(decision)
 
     async def _carry_out(self, decision: Decision, runner: ProcessRunner) -> None:
-        """Copy the streams of a decided attempt into their repositories, and have the rest done with its record."""
+        """Copy the streams of an attempt into their repositories, and have the rest done with its record."""
+        import asyncio
+
+        for delay in (*STREAM_DELAYS, None):
+            try:
+                await self._copy_streams(decision, runner)
+            except Exception as error:  # the store may be away for a while
+                if delay is None:
+                    why = f"what it wrote could not be published: {type(error).__name__}: {error}"
+                    self.blocked[decision.job] = why
+                    self.abandon([decision.job])
+                    self._unrecorded.append(decision.job)
+                    self._on_end()
+                    return
+                await asyncio.sleep(delay)
+            else:
+                break
+        await self._record(decision)
+
+    async def _copy_streams(self, decision: Decision, runner: ProcessRunner) -> None:
         import asyncio
 
         hit("stream.before_decide")
         if decision.token not in await self.book.decide([decision]):
-            return
+            raise BackendError("another attempt's results count", fix="the next run publishes those")
         hit("stream.decided")
         for path, link in decision.streams:
             repo = self.links[link].repo
@@ -594,10 +715,11 @@ class ProcessTask(TrackedTask):
                 source = await runner.open_file(path, "rb")
             except FileNotFoundError:
                 continue  # it was copied before
+            hit("stream.begin")
             async with asyncio.timeout(STREAM_SECONDS), source, repo.open(decision.job, "wb") as target:
                 await async_copyfile(source, target)
+                hit("stream.middle")
         hit("stream.copied")
-        await self._record(decision)
 
     async def _record(self, decision: Decision) -> None:
         keeper = self._keeper(Verdict.FAILED if decision.failed else Verdict.DONE)
@@ -618,19 +740,34 @@ class ProcessTask(TrackedTask):
                     self._remove_logs(job, running.claim.number)
         hit("settle.discarded")
         await self._forget_running(jobs)
+        hit("settle.forgotten")
         await self.book.settle(jobs)
         hit("settle.end")
 
     async def _forget_running(self, jobs: Collection[str]) -> None:
-        claims = [running.claim for job in jobs if (running := self._running.pop(job, None)) is not None]
+        claims = [running.claim for job in jobs if (running := self._running.get(job)) is not None]
+        await self._delete_pids(jobs)
+        hit("settle.pids")
+        if self._opened is not None:
+            await self._opened.forget([claim.token for claim in claims])
         for claim in claims:
+            self._running.pop(claim.job, None)
             self._claims.pop(claim.job, None)
             self._jobs.pop(claim.token, None)
+
+    async def _delete_pids(self, jobs: Collection[str]) -> None:
         for job in self._written.intersection(jobs):
             await self.pids.delete(job)
             self._written.discard(job)
-        if self._runner is not None:
-            await self._runner.forget([claim.token for claim in claims])
+
+    def abandon(self, jobs: Collection[str]) -> None:
+        """Leave the results of jobs that have ended to the next run."""
+        for job in jobs:
+            running = self._running.pop(job, None)
+            if running is not None:
+                self.has_abandoned = True
+                self._claims.pop(job, None)
+                self._jobs.pop(running.claim.token, None)
 
     def take_unrecorded(self) -> list[str]:
         """Return the jobs that ended without a record since the last call."""
@@ -640,3 +777,14 @@ class ProcessTask(TrackedTask):
 
 def _plain(outcome: Mapping[str, Any]) -> dict[str, Any]:
     return {key: str(value) if isinstance(value, datetime) else value for key, value in outcome.items()}
+
+
+def _not_blobs(task: str, **repos: object) -> ConfigurationError | None:
+    """Return the error that one of the repositories of a task holds no blobs, if that is so."""
+    for name, repo in repos.items():
+        if repo is not None and not isinstance(repo, BlobRepository):
+            return ConfigurationError(
+                f"{name} of task {task!r} is {type(repo).__name__}, which holds no blobs",
+                fix="pass a BlobRepository, for example FileRepository('logs', '.txt')",
+            )
+    return None

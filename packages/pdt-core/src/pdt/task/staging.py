@@ -34,9 +34,7 @@ class Staging:
     :param is_new: whether it is this controller's own.
     """
 
-    def __init__(
-        self, task: ProcessTask, job: str, token: str, runner: ProcessRunner, *, is_new: bool = True
-    ) -> None:
+    def __init__(self, task: ProcessTask, job: str, token: str, runner: ProcessRunner, *, is_new: bool = True) -> None:
         self._task = task
         self._job = job
         self._token = token
@@ -54,6 +52,7 @@ class Staging:
         self._files: list[str] = [name for name in ("stdin", "stdout", "stderr") if name in task.links]
         if not is_new or not task.is_shell_script:
             self._files.append("script")
+
     @property
     def log(self) -> str | None:
         """Where streams go that have no repository."""
@@ -126,9 +125,10 @@ class Staging:
                 moves.append([staged, target])
                 self._moved.add(staged)
         for name, repo in (("stdout", self._task.stdout), ("stderr", self._task._stderr)):
-            if repo is not None and not isinstance(repo, _StderrIsStdout) and name not in self._outputs:
-                if whole or name == "stderr":
-                    streams.append([self._stream(name), name])
+            if repo is None or isinstance(repo, _StderrIsStdout) or name in self._outputs:
+                continue
+            if whole or name == "stderr":
+                streams.append([self._stream(name), name])
         return moves, streams
 
     def discard(self, *, failed: int | None = None) -> None:

@@ -56,6 +56,8 @@ class TrackedTask(Task):
     outlives: bool = False
     #: Whether `update` returns at once, so that it may be called whenever the task wakes the engine.
     is_quick: bool = False
+    #: Whether a start counts towards the quota's launches for a while, rather than for as long as the job runs.
+    counts_starts: bool = False
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class TrackedTask(Task):
             raise ConfigurationError(
                 f"done and failed of task {name!r} are the same repository", fix="give the failed jobs one of their own"
             )
-        self.retry = Retry() if retry is None else Retry(attempts=retry) if isinstance(retry, int) else retry
+        self.retry = _policy(name, retry)
         self.timeout = None if timeout is None else _seconds(name, "timeout", timeout)
         self.grace = _seconds(name, "grace", grace)
         self.failure_ok = failure_ok
@@ -110,6 +112,8 @@ class TrackedTask(Task):
         self.on_free: Callable[[Task, str], object] | None = None
         #: The file on whose bytes workers in other processes hold locks; None: they hold none. Set by the pipeline.
         self.lock_file: str | None = None
+        #: Whether there are jobs whose results were left to the next run.
+        self.has_abandoned = False
         #: Whether jobs run that the engine has not started.
         self.is_changed = True
         self._book: AttemptBook | None = None
@@ -171,6 +175,9 @@ class TrackedTask(Task):
         if self._book is not None and self._book.ends:
             await self._book.settle(job for job in jobs if job in self.book.ends)
 
+    def abandon(self, jobs: Collection[str]) -> None:
+        """Leave the results of jobs that have ended to the next run: they could not be recorded in this one."""
+
     async def drain(self) -> None:
         """Return when what is published of ended jobs, besides their records, is."""
 
@@ -208,7 +215,7 @@ class TrackedTask(Task):
             await self.recorder.record(self, self._keeper(verdict), job, outcome)
 
     async def _run_again(self, job: str, outcome: Outcome, seconds: float) -> None:
-        await self.book.end(job, outcome["attempt"], outcome)
+        await self.book.end(job, outcome["attempt"], {**outcome, "delay": seconds})
         what = outcome.get("error") or outcome.get("exception")
         self.again[job] = Again(seconds, f"{outcome['reason']}: {what}" if what else outcome["reason"])
 
@@ -219,6 +226,17 @@ class TrackedTask(Task):
         """Return what keeps the record of a job that ended so."""
         quarantined = verdict is Verdict.FAILED and self.failed is not None and not self.failure_ok
         return self.failed if quarantined else self.done
+
+
+def _policy(task: str, retry: object) -> Retry:
+    if retry is None or isinstance(retry, Retry):
+        return retry or Retry()
+    if isinstance(retry, int):
+        return Retry(attempts=retry)
+    raise ConfigurationError(
+        f"retry of task {task!r} is {retry!r}, neither a Retry nor a number of attempts",
+        fix="for example retry=3 or retry=Retry(attempts=3, delay=15)",
+    )
 
 
 def _checked(task: str, job_resources: Resources) -> Resources:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import NamedTuple
 
 from ...concurrency import map_bounded
@@ -12,11 +11,11 @@ from ...pipeline import Pipeline
 from ...repository.base import Repository
 from ...task.base import Task
 from .. import exits, output
+from ..ask import confirm, is_attended
 from ..jobs import resolve_jobs, unknown_job
 from ..listing import list_repositories, members
 from ..names import find_link, find_task
 from ..oserrors import doing
-from ..outcome import Aborted
 
 __all__ = ["rm"]
 
@@ -120,13 +119,10 @@ def _ask(targets: list[_Target]) -> None:
 
     :raises Aborted: if not.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not is_attended():
         return
     count = sum(len(target.jobs) for target in targets)
     for target in targets:
         some = " ".join(target.jobs[:5]) + (" ..." if len(target.jobs) > 5 else "")
         output.note(f"{target.repo!r}: {output.counted(len(target.jobs), 'job')} ({some})")
-    sys.stderr.write(f"Delete {output.counted(count, 'job')}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Aborted
+    confirm(f"Delete {output.counted(count, 'job')}?")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...pipeline import Pipeline
 from .. import exits, output
+from ..attempts import waiting_jobs
 from ..listing import Listing, list_repositories
 from ..names import LinkName, links_of
 from ..oserrors import fix_of_text
@@ -63,6 +64,11 @@ async def _print_once(pipeline: Pipeline, all_repos: bool, form: str | None, *, 
         output.emit(rows, form, COLUMNS, "name")
     output.flush()
     _print_remarks(links, listing, with_skipped=form not in ("json", "jsonl", "yaml"))
+    for task in pipeline.tasks.values():
+        waiting = await waiting_jobs(pipeline, task)
+        if waiting:
+            verb = "waits" if len(waiting) == 1 else "wait"
+            output.note(f"{task.name}: {counted(len(waiting), 'job')} failed and {verb} to be tried again")
     failed = any(listing.failure(link.repo) is not None for link in links)
     return exits.BACKEND if failed else exits.OK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...engine.verdict import Lookup, Verdict, VerdictKind
@@ -11,7 +12,10 @@ from ...pipeline import Pipeline
 from ...repository.base import MetadataRepository
 from ...task.base import Task
 from ...task.function import FunctionTask
+from ...task.tracked import TrackedTask
 from .. import exits, output
+from ..attempts import attempts_of
+from ..cause import cause_of
 from ..jobs import resolve_jobs
 from ..known import keys_of, unknown_jobs
 from ..names import find_task
@@ -61,6 +65,20 @@ async def why(pipeline: Pipeline, *, task: str, jobs: list[str], form: str | Non
     return exits.NOT_FOUND if unknown else exits.OK
 
 
+async def _put_off(pipeline: Pipeline, task: Task, verdict: Verdict) -> Verdict:
+    """Return the verdict on a job that is ready by its links, and may wait to be tried again."""
+    attempts = await attempts_of(pipeline, task, verdict.job)
+    seconds = attempts.seconds_left()
+    if seconds is None or not isinstance(task, TrackedTask):
+        return verdict
+    cause = cause_of(attempts.ends[max(attempts.ends)])
+    number = f"attempt {attempts.next_number} of {max(task.retry.attempts, attempts.next_number)}"
+    if not seconds:
+        return replace(verdict, reason=f"{number} starts, as the last one failed: {cause}")
+    reason = f"{number} starts in {seconds:.1f} s, as the last one failed: {cause}"
+    return replace(verdict, kind=VerdictKind.BACKING_OFF, reason=reason, until=seconds)
+
+
 async def _read_inputs(task: Task, verdict: Verdict) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict on a ready job as its body would find it, which reads its records first, and remarks."""
     reads = task.arguments if isinstance(task, FunctionTask) else {}
@@ -87,7 +105,10 @@ async def _answer(pipeline: Pipeline, task: Task, verdict: Verdict, above: froze
         for name, key in sorted(wanted - above)[:MOST_UPSTREAM]:
             writer = pipeline.tasks[name]
             upstream.append(await _answer(pipeline, writer, pipeline.runner.explain(writer, key), above))
-    verdict, remarks = await _read_inputs(task, verdict) if verdict.is_ready else (verdict, ())
+    remarks: tuple[str, ...] = ()
+    if verdict.is_ready:
+        verdict = await _put_off(pipeline, task, verdict)
+        verdict, remarks = await _read_inputs(task, verdict) if verdict.is_ready else (verdict, ())
     return _Answer(verdict, remarks or await _remarks(task, verdict), tuple(upstream))
 
 
@@ -118,8 +139,8 @@ async def _remarks(task: Task, verdict: Verdict) -> tuple[str, ...]:
         return ()
     if record["success"]:
         return (f"it succeeded, at {record.get('end_time')}",)
-    reason = record.get("exception") or record.get("reason")
-    return (f"it failed: {reason}", f"to run it again: pdt rm {task.name}.{verdict.link} {verdict.job}")
+    reason = record.get("exception") or cause_of(record)
+    return (f"it failed: {reason}", f"to run it again: pdt retry {task.name} {verdict.job}")
 
 
 def _lines(answer: _Answer, depth: int) -> Iterator[str]:

@@ -1,0 +1,45 @@
+"""What is done at which place: the rows of the crash matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.chaos.site import Site
+
+__all__ = ["KILLED", "check", "crashing", "site_for"]
+
+KILLED = -9
+#: Controllers that are crashed first, so that there is something to take over.
+BEFORE = {"adopt": "spawn.followed=kill@5", "unclaim": "claim.after=kill@2"}
+#: The time at which a place is worth more than the first.
+TIMES = {"spawn.spawned": 3, "reap.begin": 2, "commit.decided": 2, "publish.moved": 4, "stream.middle": 3}
+
+
+@contextmanager
+def site_for(point: str, directory: Path) -> Iterator[Site]:
+    """Make a pipeline that passes a place."""
+    jobs = {"slow": 2} if point.startswith("kill.") else {"files": 8, "streams": 7, "again": 6}
+    # What ends at once is never noted among the processes that run.
+    site = Site(directory, jobs, pause=0.15 if point.startswith("pids.") else 0.01)
+    try:
+        before = BEFORE.get(point.partition(".")[0])
+        if before is not None:
+            assert site.run(before).code == KILLED
+        yield site
+    finally:
+        site.clear()
+
+
+def crashing(point: str, action: str) -> str:
+    """Return what arms a place."""
+    return f"{point}={action}@{TIMES.get(point, 1)}"
+
+
+def check(site: Site) -> None:
+    """Run the pipeline once more, undisturbed, and judge everything that has happened."""
+    ended = site.run()
+    findings = site.judge()
+    assert not any(findings.counts.values()), f"{findings}\n{ended.errors}"
+    assert ended.code in ({0, 1} if "slow" in site.jobs else {0}), ended.errors
