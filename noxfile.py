@@ -188,3 +188,10 @@ def bench(session: nox.Session) -> None:
     """Measure what docs/performance.md says; arguments go to benchmarks/run.py (default: --quick)."""
     session.install(*map(requirement, PACKAGES), *group("bench"))
     session.run("python", "benchmarks/run.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill controllers at 1,000 random moments and judge what is left; arguments are --kills N and --seed S."""
+    session.install(*map(requirement, PACKAGES))
+    session.run("python", "-m", "tests.chaos.soak", *session.posargs)

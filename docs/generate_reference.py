@@ -26,6 +26,8 @@ CHAPTERS = {
     "Streams": ["pdt.streams"],
     "The command line": ["pdt.main"],
     "Plugins": ["pdt.plugins"],
+    "Processes": ["pdt.proc_manager", "pdt.attempts.policy"],
+    "Templates": ["pdt.template"],
     "Ledgers": ["pdt.ledger"],
     "Errors": ["pdt.errors"],
 }
@@ -152,7 +154,8 @@ def entry(name: str, thing: Any) -> Iterator[str]:
     if inspect.isclass(thing):
         yield from class_entry(name, thing)
     else:
-        yield from ("```text", signature_of(name, thing), "```", "")
+        if callable(thing):
+            yield from ("```text", signature_of(name, thing), "```", "")
         yield from prose(thing.__doc__)
     yield ""
 

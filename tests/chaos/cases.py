@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +17,17 @@ BEFORE = {"adopt": "spawn.followed=kill@5", "unclaim": "claim.after=kill@2"}
 TIMES = {"spawn.spawned": 3, "reap.begin": 2, "commit.decided": 2, "publish.moved": 4, "stream.middle": 3}
 
 
+#: The jobs of each task: what is passed first is passed for the first one.
+JOBS = {"files": 8, "streams": 7, "again": 6}
+
+
 @contextmanager
-def site_for(point: str, directory: Path) -> Iterator[Site]:
+def site_for(point: str, directory: Path, jobs: Mapping[str, int] = JOBS) -> Iterator[Site]:
     """Make a pipeline that passes a place."""
-    jobs = {"slow": 2} if point.startswith("kill.") else {"files": 8, "streams": 7, "again": 6}
+    if point.startswith("kill."):
+        jobs = {"slow": 2}
+    elif point.startswith("publish."):
+        jobs = JOBS
     # What ends at once is never noted among the processes that run.
     site = Site(directory, jobs, pause=0.15 if point.startswith("pids.") else 0.01)
     try:

@@ -1,6 +1,6 @@
 """Judging what a crashed and restarted pipeline has left: what is lost, done twice, torn or left behind.
 
-Scripts of `tests.chaos.pipeline` write lines `TASK JOB ATTEMPT start` and `... end`, and their attempt into each output.
+Scripts of `tests.chaos.pipeline` write lines `TASK JOB ATTEMPT start` and `... end`, and their attempt into outputs.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class History:
     """
 
     jobs: Mapping[str, Iterable[str]]
-    lines: Iterable[str]
-    commits: Iterable[Commit]
+    lines: list[str]
+    commits: list[Commit]
     outputs: Mapping[tuple[str, str], Mapping[str, str]]
     expected: Mapping[tuple[str, str], Mapping[str, str]]
     left: Iterable[str] = ()

@@ -65,7 +65,7 @@ class Chest(BlobRepository):
     async def delete(self, job: str) -> None:
         await self._files.delete(job)
 
-    async def open(self, job: str, mode: Mode = "r") -> Any:
+    async def open(self, job: str, mode: Mode = "r") -> Any:  # type: ignore[override]
         await asyncio.sleep(self._seconds if mode == "wb" else 0.0)
         return await self._files.open(job, mode)
 

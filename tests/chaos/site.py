@@ -15,7 +15,6 @@ from pathlib import Path
 from pdt.failpoints import VARIABLE
 from pdt.repository.filesystem import STAGING
 from pdt.repository.sqlite import SCHEMA
-
 from tests.chaos.history import Commit, Findings, History, judge
 
 __all__ = ["Ended", "Site"]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from pdt.failpoints import POINTS
-
 from tests.chaos.cases import KILLED, check, crashing, site_for
 
 

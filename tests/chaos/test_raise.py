@@ -1,4 +1,4 @@
-"""Something fails at any place of a controller: it goes on or leaves the rest to the next run, and no body runs more often.
+"""Something fails at any place of a controller: it goes on, or leaves the rest to the next run, and no body runs twice.
 
 A failure may cost the controller its run (what it could not record is reported, and recorded by the next run), but
 never an execution: what has been started is followed to its end, what has not been started is started once.
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pdt.failpoints import POINTS
-
 from tests.chaos.cases import check, crashing, site_for
 
 #: Places of which a failure ends the run: there is no pipeline to go on with.

@@ -25,7 +25,7 @@ def passed_places() -> Counter[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hit":
                 (argument,) = node.args
                 assert isinstance(argument, ast.Constant), f"{path}:{node.lineno}: not a literal"
-                found[argument.value] += 1
+                found[str(argument.value)] += 1
     return found
 
 

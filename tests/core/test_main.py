@@ -95,7 +95,7 @@ def test_a_script_has_the_commands(tmp_path: Path) -> None:
     assert script(project, "--version").stdout == f"pdt {pdt.__version__}\n"
     failed = script(project, "cat", "count.input", "zz")
     assert (failed.returncode, failed.stdout) == (3, "")
-    assert failed.stderr == "error: there is no job 'zz' in count.input\n"
+    assert failed.stderr == "error: there is no job 'zz' in count.input\nfix: there are a, b, d\n"
     usage = script(project)
     assert usage.returncode == 2
     assert usage.stderr.startswith("usage: pipeline.py ")

@@ -29,7 +29,7 @@ def test_the_kinds_of_the_reference_are_there() -> None:
     reference = "and blocking directory file group map memory memory-blob or related sqlite yaml"
     assert names == {
         "repository": reference.split(),
-        "task": ["executor", "function"],
+        "task": ["executor", "function", "process"],
         "ledger": ["files", "memory", "sqlite"],
     }
 

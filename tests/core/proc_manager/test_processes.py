@@ -96,6 +96,16 @@ def test_a_zombie_is_not_alive(token: str) -> None:
     assert ended(process) == 0
 
 
+def test_one_that_becomes_another_program_again_and_again_is_found(token: str, tmp_path: Path) -> None:
+    """It shows no environment while it does."""
+    (tmp_path / "script").write_text('exec sh "$0"\n')
+    process = started(token, "sh", str(tmp_path / "script"))
+    for _ in range(300):
+        assert carriers([token]) == {token: [process.pid]}
+    kill_carriers([token])
+    assert ended(process) == -signal.SIGKILL
+
+
 def test_what_forks_while_it_is_killed_is_killed_as_well(token: str) -> None:
     process = started(token, "sh", "-c", "while :; do setsid sleep 60 & done")
     while len(carriers([token])[token]) < 5:

@@ -73,9 +73,10 @@ async def test_an_executor_is_made_when_the_first_job_comes_and_serves_all(bodie
 async def test_release_ends_the_workers_and_the_next_job_gets_new_ones(bodies: ModuleType) -> None:
     maker = Maker()
     task, done = task_of(maker, bodies.nothing, "a")
-    await run(task)
-    assert multiprocessing.active_children()
-    await task.release()
+    async with pipeline_of(task) as pipeline:
+        await pipeline.run()
+        assert multiprocessing.active_children()
+    # Closing the pipeline has released it.
     assert not multiprocessing.active_children()
     await task.release()
     await task.launch("b")

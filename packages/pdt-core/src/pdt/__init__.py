@@ -34,7 +34,9 @@ _HOMES = {
     "pdt.template": "Template TemplateError",
 }
 #: Modules that the reference has, which `import pdt` alone has to show as well.
-_MODULES = frozenset({"main", "pipeline", "proc_manager", "repository", "resource_manager", "session", "task", "template", "utils"})
+_MODULES = frozenset(
+    {"main", "pipeline", "proc_manager", "repository", "resource_manager", "session", "task", "template", "utils"}
+)
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 # Type checkers take this for typing.TYPE_CHECKING, whose import would cost more than all the rest.

@@ -195,10 +195,11 @@ def logs(
         typer.Option("--attempt", metavar="N", min=1, help="Which attempt. Default: the last.", show_default=False),
     ] = None,
 ) -> None:
-    """Print what a job has written: while it runs, when it has failed, or to its repositories.
+    """Print what a job writes, or has written.
 
-    Of a job that is a function, the traceback of its failure. To a terminal, control characters are printed as escapes,
-    colours among them; to a file or a pipe, the log goes as it is.
+    That is what the attempt under way has written so far; or else the log that is kept of one that failed; or what is
+    in the repositories for stdout and stderr. Of a job that is a function, it is the traceback of its failure. To a
+    terminal, control characters are printed as escapes, colours among them; to a file or a pipe, the log goes as it is.
     """
 
 

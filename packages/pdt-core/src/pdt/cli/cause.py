@@ -59,10 +59,12 @@ def alike(cause: str, job: str) -> str:
     """Return a cause without what differs from one job to the next: its id, paths, numbers, quoted ids."""
     raised = _RAISED.fullmatch(cause)
     if raised is not None:
-        cause = f"{raised['kind']}: {raised['text']}"
+        cause = f"{raised['kind']}: {'<job>' if raised['text'] == job else raised['text']}"
     # A job's id is in the names of its files.
     text = _replaced(cause, _PATHS)
-    text = re.sub(rf"(?<![\w.-]){re.escape(job)}(?![\w-]|\.\w)", "<job>", text)
+    # One that is a word may be a word of the message.
+    before, after = (r"(?<=['\"])", r"(?=['\"])") if job.isalpha() else (r"(?<![\w.-])", r"(?![\w-]|\.\w)")
+    text = re.sub(f"{before}{re.escape(job)}{after}", "<job>", text)
     return _replaced(text, _ALIKE).replace("'<job>'", "<job>").replace('"<job>"', "<job>")
 
 

@@ -121,7 +121,7 @@ COMMANDS = {
     "logs": Command(
         "logs",
         "look",
-        "Print what a job has written: while it runs, when it has failed, or to its repositories.",
+        "Print what a job writes, or has written.",
         "logs:logs",
         "loop",
         (

@@ -124,6 +124,10 @@ class Runner:
         self.launcher.open()
         try:
             yield
+        except asyncio.CancelledError:
+            for task in tracked:
+                task.hurry()
+            raise
         finally:
             try:
                 await self.launcher.close()

@@ -14,13 +14,12 @@ __all__ = ["STDOUT", "AbstractProcessManager"]
 
 
 class _StderrIsStdout:
-    """The type of STDOUT."""
+    """Given for stderr: it goes where stdout goes, interleaved."""
 
     def __repr__(self) -> str:
         return "STDOUT"
 
 
-#: Given for stderr: it goes where stdout goes, interleaved.
 STDOUT: Final = _StderrIsStdout()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 import uuid
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -24,11 +25,11 @@ __all__ = ["LocalLinuxManager"]
 
 _APP = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
 _STREAMS = {"r": FileTextReader, "rb": FileReader, "w": FileTextWriter, "wb": FileWriter}
-#: Runs a command, and writes its exit code as a whole; a signal to the group ends the command only.
-_WAITED = (
-    'trap : TERM INT HUP QUIT; ( cd "$2" || exit 126; shift 2; exec "$@" ); '
-    'echo $? >"$1.part" && command -p mv -f "$1.part" "$1"'
-)
+#: Runs a command, and writes its exit code at once; a signal to the group ends the command only. No other process does
+#: that, as it would be killed with the command.
+_WAITED = 'trap : TERM INT HUP QUIT; ( cd "$2" || exit 126; shift 2; exec "$@" ); echo $? >"$1"'
+#: Seconds between looks whether a wrapper has ended whose command was killed, and how many there are at most.
+_KILL_SECONDS, _KILL_ROUNDS = 0.01, 100
 
 
 class LocalLinuxManager(AbstractProcessManager):
@@ -100,9 +101,7 @@ class LocalLinuxManager(AbstractProcessManager):
 
     async def kill(self, pid: str) -> None:
         """Kill a process with everything that it started; nothing happens if it is not running."""
-        number, token = _parts(pid)
-        # The wrapper is spared: it writes the return code.
-        await in_thread(kill_carriers, [token], signal.SIGKILL, number)
+        await in_thread(_kill, *_parts(pid))
 
     async def open(self, path: Path, mode: Literal["r", "rb", "w", "wb"]) -> Any:
         """Open a file; what is written is there as a whole once it is closed.
@@ -140,6 +139,15 @@ def _alive(handles: Collection[str]) -> set[str]:
         if any(_group(pid) == number for pid in found[token]):
             alive.add(handle)
     return alive
+
+
+def _kill(number: int, token: str) -> None:
+    """Kill everything but the wrapper, which writes the exit code; it may not have started the command yet."""
+    for _ in range(_KILL_ROUNDS):
+        kill_carriers([token], signal.SIGKILL, spare=number)
+        if not carries(number, token):
+            break
+        time.sleep(_KILL_SECONDS)
 
 
 def _group(pid: int) -> int:

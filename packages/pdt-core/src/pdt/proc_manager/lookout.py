@@ -163,7 +163,7 @@ class Lookout:
         for journal in {attempt.journal for attempt in attempts}:
             journal.read()  # what ended between reading and looking at the lock has left its line
         silent = [attempt.token for attempt in attempts if attempt.code is None]
-        for _ in range(2):  # one that executes another program shows no environment for a moment
+        for _ in range(2):  # a listing is none of one moment: a second one makes sure
             silent = [token for token, pids in carriers(silent).items() if not pids]
         for attempt in attempts:
             if attempt.code is not None or attempt.token in silent:

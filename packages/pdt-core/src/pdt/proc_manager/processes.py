@@ -129,5 +129,5 @@ def _is_executing(pid: int) -> bool:
     """Tell whether a process is about to become another program, and shows the environment of neither."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    has_memory, arguments = fields[20] != b"0", fields[45]
-    return has_memory and arguments == b"0"
+    has_memory, end_of_environment = fields[20] != b"0", fields[48]
+    return has_memory and end_of_environment == b"0"

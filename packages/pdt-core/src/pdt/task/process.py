@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -366,9 +367,13 @@ class ProcessTask(TrackedTask):
             try:
                 await asyncio.wait(self._tasks)
             except asyncio.CancelledError:
-                for task in self._tasks:
-                    task.cancel()
+                self.hurry()
                 raise
+
+    def hurry(self) -> None:
+        """Leave to the next run what is being published."""
+        for task in self._tasks:
+            task.cancel()
 
     @property
     def is_quick(self) -> bool:  # type: ignore[override]
@@ -711,12 +716,15 @@ class ProcessTask(TrackedTask):
         for path, link in decision.streams:
             repo = self.links[link].repo
             assert isinstance(repo, BlobRepository)  # noqa: S101  the constructor saw it
-            try:
-                source = await runner.open_file(path, "rb")
-            except FileNotFoundError:
-                continue  # it was copied before
-            hit("stream.begin")
-            async with asyncio.timeout(STREAM_SECONDS), source, repo.open(decision.job, "wb") as target:
+            async with asyncio.timeout(STREAM_SECONDS), AsyncExitStack() as stack:
+                try:
+                    source = await stack.enter_async_context(await runner.open_file(path, "rb"))
+                except FileNotFoundError:
+                    if await repo.contains(decision.job):
+                        continue  # it was copied before
+                    raise
+                hit("stream.begin")
+                target = await stack.enter_async_context(repo.open(decision.job, "wb"))
                 await async_copyfile(source, target)
                 hit("stream.middle")
         hit("stream.copied")

@@ -178,6 +178,9 @@ class TrackedTask(Task):
     def abandon(self, jobs: Collection[str]) -> None:
         """Leave the results of jobs that have ended to the next run: they could not be recorded in this one."""
 
+    def hurry(self) -> None:
+        """Leave to the next run what is being published, besides records; called when a run is cancelled."""
+
     async def drain(self) -> None:
         """Return when what is published of ended jobs, besides their records, is."""
 
