@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.metadata
 import json
 import os
@@ -62,9 +63,13 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     first.mkdir()
     second.mkdir()
     monkeypatch.setattr(sys, "path", [str(first), str(second)])
-    # The backport importlib_metadata, which dask imports on Python 3.11, adds a finder of its own.
+    # The backport importlib_metadata, which dask imports on Python 3.11, takes the place of the ordinary search.
     ordinary = [finder for finder in sys.meta_path if "importlib_metadata" not in type(finder).__module__]
     monkeypatch.setattr(sys, "meta_path", ordinary)
+    finder: Any = importlib.machinery.PathFinder
+    if not hasattr(finder, "find_distributions"):
+        search = staticmethod(importlib.metadata.MetadataPathFinder.find_distributions)
+        monkeypatch.setattr(finder, "find_distributions", search, raising=False)
     return first, second
 
 

@@ -143,13 +143,14 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["in", "pipeline.py"]
 
 
+# Not ru_maxrss, which a process that was forked and then executed has from the one that forked it.
 PROBE = """
-import resource, sys
+import re, sys
 from pdt.cli import entry
 sys.argv = ["pdt", "logs", "work", "a", *{words!r}]
 entry()
 sys.stdout.flush()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1], file=sys.stderr)
 """
 
 

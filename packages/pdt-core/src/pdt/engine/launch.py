@@ -289,6 +289,10 @@ class Launcher:
         if not claimed.issuperset(jobs):
             wanted = [job for job in [*jobs, *self.plan.upcoming(task.name, CLAIM_AHEAD)] if job not in claimed]
             won = await task.claim(wanted)
+            if task.is_changed:  # it has taken over jobs just now, for some of which more was reserved
+                for _ in self.lanes[task.name].in_flight.intersection(task.running_jobs):
+                    self.quotas.ended(task)
+                self.take_over()
             ready = await still_ready(task, won, self._transient)
             hit("claim.checked")
             claimed.update(ready)

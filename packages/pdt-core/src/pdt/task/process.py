@@ -177,6 +177,8 @@ class ProcessTask(TrackedTask):
         self._runner: ProcessRunner | None = None
         #: The same, also while it takes over what an earlier controller left.
         self._opened: ProcessRunner | None = None
+        #: Whether the engine has not been told yet of what was taken over.
+        self._is_new = False
         #: Ends that are not dealt with yet.
         self._exits: deque[Exit] = deque()
         self._claims: dict[str, Claim] = {}
@@ -303,10 +305,11 @@ class ProcessTask(TrackedTask):
         self._opened = runner
         try:
             await self._take_over_by(runner)
+            hit("adopt.end")
         except BaseException:
             await self._leave()
             raise
-        hit("adopt.end")
+        self._is_new = True
         self._runner = runner
         self.is_changed = True
 
@@ -614,9 +617,9 @@ class ProcessTask(TrackedTask):
 
     async def update(self) -> bool:
         """Record the jobs that have ended, and tell whether any was running."""
-        is_new = self._runner is None
         runner = await self._ready_runner()
         busy = bool(self._running)
+        is_new, self._is_new = self._is_new, False
         if is_new and busy and self.on_free is not None:
             self._on_end()  # what was taken over ends when the engine knows of it
             return True
