@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -93,8 +94,13 @@ async def test_release_waits_for_what_runs_and_takes_back_what_does_not(bodies: 
     for job in jobs_of(5):
         await task.launch(job)
     await until((tmp_path / "j00000.begun").exists)
+    last = task.rev_jobs["j00004"]
+    release = asyncio.create_task(task.release())
+    # Only when the last one has been taken back may the first one end.
+    await until(last.done)
+    assert not release.done()
     (tmp_path / "go").touch()
-    await task.release()
+    await release
     await task.update()
     assert "j00000" in done.data
     assert "j00004" not in done.data

@@ -14,7 +14,7 @@ from pdt.ledger import MemoryLedger
 from pdt.repository.base import Mode, Opening
 from pdt.task import process
 from tests.core.engine.samples import memory
-from tests.core.task.scripts import Place
+from tests.core.task.scripts import Place, quota
 
 
 @pytest.fixture
@@ -180,3 +180,19 @@ async def test_a_staged_output_is_published_by_a_run_that_finds_it_decided(place
     gate.touch()
     await place.run(task)
     assert (place.path / "out" / "a").read_text() == "late\n"
+
+
+async def test_what_is_taken_over_late_takes_its_resources_once(place: Place) -> None:
+    """A single round launches without having looked after what runs: it is taken over as jobs are claimed."""
+    gate = place.path / "gate"
+    waiting = f"echo {{{{ job }}}} >>{place.path}/ran; until [ -e {gate} ]; do sleep 0.01; done"
+    task = place.task(waiting, "a", "b", "c", quota=quota(2))
+    async with place.pipeline(task) as pipeline:
+        await pipeline.update_only_launch()
+    async with place.pipeline(task) as pipeline:
+        await pipeline.update_only_launch()
+        assert task.resource_manager is not None
+        assert (await task.resource_manager.usage()).cpu == 2
+    gate.touch()
+    await place.run(task)
+    assert ran(place) == ["a", "b", "c"]

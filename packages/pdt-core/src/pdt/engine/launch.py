@@ -261,11 +261,11 @@ class Launcher:
     async def _check(self, task: Task, jobs: Sequence[str]) -> None:
         """Give jobs to their lane, unless something inhibits them by now: listings may have overlapped their end."""
         lane, cleared = self.lanes[task.name], self._cleared
-        claims = isinstance(task, TrackedTask) and task.claims
+        claimed = task if isinstance(task, TrackedTask) and task.claims else None
         lane.checking += len(jobs)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                ready = await (self._claim(task, jobs) if claims else still_ready(task, jobs, self._transient))
+                ready = await (self._claim(claimed, jobs) if claimed else still_ready(task, jobs, self._transient))
         except Exception as error:
             why = f"it did not answer within {CHECK_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
             for job in jobs:
@@ -276,23 +276,24 @@ class Launcher:
         started = [job for job in jobs if job in ready and cleared == self._cleared]
         if len(started) < len(jobs):
             await self._take_back(task, set(jobs).difference(started))
+        if claimed and claimed.is_changed:
+            self.take_over()
+            self._changed()
         lane.give(started)
         self._on_room()
 
-    async def _claim(self, task: Task, jobs: Sequence[str]) -> set[str]:
+    async def _claim(self, task: TrackedTask, jobs: Sequence[str]) -> set[str]:
         """Claim jobs, and return those that nobody else has claimed and nothing inhibits by now.
 
         Those that come next are claimed with them: as long as their claim stands, nobody else can start them.
         """
-        assert isinstance(task, TrackedTask)  # noqa: S101  the caller saw it
+        await task.get_ready()
+        if task.is_changed:  # it has taken over jobs just now: what was planned without them is planned anew
+            return set()
         claimed = self.lanes[task.name].claimed
         if not claimed.issuperset(jobs):
             wanted = [job for job in [*jobs, *self.plan.upcoming(task.name, CLAIM_AHEAD)] if job not in claimed]
             won = await task.claim(wanted)
-            if task.is_changed:  # it has taken over jobs just now, for some of which more was reserved
-                for _ in self.lanes[task.name].in_flight.intersection(task.running_jobs):
-                    self.quotas.ended(task)
-                self.take_over()
             ready = await still_ready(task, won, self._transient)
             hit("claim.checked")
             claimed.update(ready)
@@ -300,7 +301,7 @@ class Launcher:
                 await task.unclaim(set(won) - ready)
         ready = claimed.intersection(jobs)
         claimed.difference_update(jobs)
-        return ready
+        return ready.difference(task.running_jobs)
 
     async def _take_back(self, task: Task, jobs: Collection[str]) -> None:
         if isinstance(task, TrackedTask):
@@ -310,6 +311,8 @@ class Launcher:
                 logger.warning("claims of task %s are not taken back: %s", task.name, error, exc_info=error)
         for job in jobs:
             self._release(task, job)
+        if isinstance(task, TrackedTask):
+            self.lanes[task.name].in_flight.update(task.running_jobs)  # what was taken over meanwhile
 
     def _not_vetoed(self, task: Task, jobs: list[str]) -> list[str]:
         if not jobs or not self._hooks.active("pdt_should_launch"):

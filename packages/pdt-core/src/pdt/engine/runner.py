@@ -188,6 +188,13 @@ class Runner:
 
     async def launch_ready(self) -> bool:
         """Start everything that is ready once, wait for the launches, and tell whether anything was ready."""
+        for task in self._pipeline.tasks.values():
+            if isinstance(task, TrackedTask):
+                try:
+                    await task.get_ready()
+                except Exception:  # whatever is started needs it as well, and says so
+                    logger.debug("task %s is not ready", task.name, exc_info=True)
+        self.launcher.take_over()
         await self.look()
         ready = bool(self.launcher.plan.levels) or self._soonest() is not None
         while await self.launcher.dispatch():

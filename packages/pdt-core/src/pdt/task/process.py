@@ -293,6 +293,10 @@ class ProcessTask(TrackedTask):
         assert self._runner is not None  # noqa: S101  it was taken over
         return self._runner
 
+    async def get_ready(self) -> None:
+        """Take over what an earlier controller left."""
+        await self._ready_runner()
+
     def _on_end(self) -> None:
         if self.wake is not None:
             self.wake()

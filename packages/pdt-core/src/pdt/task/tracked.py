@@ -163,6 +163,9 @@ class TrackedTask(Task):
             self._is_loaded = True
         return self.book
 
+    async def get_ready(self) -> None:
+        """Take over what an earlier controller left, before anything is planned."""
+
     async def claim(self, jobs: Sequence[str]) -> Sequence[str]:
         """Claim attempts of jobs that are about to be started, and return those that nobody else has claimed."""
         return jobs
