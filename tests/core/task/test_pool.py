@@ -95,12 +95,12 @@ async def test_release_waits_for_what_runs_and_takes_back_what_does_not(bodies: 
         await task.launch(job)
     await until((tmp_path / "j00000.begun").exists)
     last = task.rev_jobs["j00004"]
-    release = asyncio.create_task(task.release())
-    # Only when the last one has been taken back may the first one end.
-    await until(last.done)
-    assert not release.done()
-    (tmp_path / "go").touch()
-    await release
+    async with asyncio.TaskGroup() as group:
+        release = group.create_task(task.release())
+        # Only when the last one has been taken back may the first one end.
+        await until(last.done)
+        assert not release.done()
+        (tmp_path / "go").touch()
     await task.update()
     assert "j00000" in done.data
     assert "j00004" not in done.data

@@ -12,7 +12,7 @@ import pytest
 import pdt
 from pdt.ledger import MemoryLedger
 from pdt.repository.base import Mode, Opening
-from pdt.task import process
+from pdt.task import publish
 from tests.core.engine.samples import memory
 from tests.core.task.scripts import Place, quota
 
@@ -24,7 +24,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "STREAM_DELAYS", (0.01, 0.01))
+    monkeypatch.setattr(publish, "STREAM_DELAYS", (0.01, 0.01))
 
 
 class Away(pdt.InProcessBlobRepository):
