@@ -201,6 +201,20 @@ def test_jobs_of_one_task_start_in_their_order() -> None:
     assert admit(plan, {"a": 9}, {}, {}, {}).chunks == [("a", ["a", "b", "c"])]
 
 
+def test_a_plan_tells_the_only_queue_and_gives_its_jobs_one_by_one() -> None:
+    plan = make_plan({"a": {"1", "2"}})
+    assert plan.only_queue("b") is None
+    assert list(plan.only_queue("a") or ()) == ["1", "2"]
+    assert [plan.take("a"), plan.take("a")] == ["1", "2"]
+    assert plan.levels == []
+    assert plan.only_queue("a") is None
+
+
+def test_a_task_beside_others_or_with_several_priorities_has_not_the_only_queue() -> None:
+    assert make_plan({"a": {"1"}, "b": {"1"}}).only_queue("a") is None
+    assert make_plan({"a": {"1", "2"}}, lambda task, job: int(job)).only_queue("a") is None
+
+
 def test_priorities_are_of_jobs_rather_than_of_tasks() -> None:
     plan = make_plan({"a": ["1", "2"], "b": ["1"]}, lambda task, job: int(job) if task == "a" else 1)
     assert plan.levels == [(2, {"a": deque("2")}), (1, {"a": deque("1"), "b": deque("1")})]

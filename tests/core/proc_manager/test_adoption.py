@@ -51,6 +51,7 @@ async def test_what_runs_is_taken_over_and_what_has_ended_is_reaped(tmp_path: Pa
             (tmp_path / "go").touch()
             exit = await after.end(runs)
             assert (exit.return_code, exit.killed, exit.started) == (3, None, True)
+            await until(lambda: not alive(runs))  # it has told its end, and holds its lock for a moment longer
             await after.runner.forget(places)
         assert files(tmp_path / "processes") == []
 

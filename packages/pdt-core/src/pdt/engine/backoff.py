@@ -65,6 +65,8 @@ class Backoff(Generic[Thing]):
 
     def soonest(self) -> float | None:
         """Return the seconds until the next thing may be tried again, or None if nothing waits for that."""
+        if not self._failures:
+            return None
         waits = [self.wait(thing) for thing in self._failures if not self.given_up(thing)]
         return min(waits, default=None)
 

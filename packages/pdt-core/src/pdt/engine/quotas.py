@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Collection, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 from ..resource_manager import ResourceManager, Resources
@@ -90,7 +89,7 @@ class Quotas:
         ended, self._ended = self._ended, []
         for task in ended:
             if task.resource_manager is not None and task.job_resources is not None:
-                held = replace(task.job_resources, launches=0) if task.counts_starts else task.job_resources
+                held = task.job_resources.with_launches(0) if task.counts_starts else task.job_resources
                 await self._ask(task.name, task.resource_manager.relinquish(held), None)
 
     async def _ask(self, task: str, question: Awaitable[Answer], otherwise: Answer) -> Answer:

@@ -40,6 +40,24 @@ class Plan:
         queues = (queues[task] for _, queues in self.levels if task in queues)
         return list(islice(chain.from_iterable(queues), count))
 
+    def only_queue(self, task: str) -> deque[str] | None:
+        """Return the waiting jobs of `task`, in order, if it is the only one that has any and they are all alike."""
+        if len(self.levels) != 1:
+            return None
+        queues = self.levels[0][1]
+        return queues.get(task) if len(queues) == 1 else None
+
+    def take(self, task: str) -> str:
+        """Take out the next job of a task, and return it."""
+        level = next(level for level in self.levels if task in level[1])
+        queues = level[1]
+        job = queues[task].popleft()
+        if not queues[task]:
+            del queues[task]
+        if not queues:
+            self.levels.remove(level)
+        return job
+
     def waiting(self, task: str) -> int:
         """Return how many jobs of `task` are still to be started."""
         return sum(len(queues[task]) for _, queues in self.levels if task in queues)
@@ -117,7 +135,7 @@ def admit(
 
     A priority's jobs go before any of a lower one, even if they have to wait for room. What a quota denies them, lower
     ones may use, unless a task in `patient` waits for it. Within a priority the patient go first, then each task
-    in turn.
+    in turn, also from one call to the next.
 
     :param plan: the jobs to start; those that are taken are removed from it.
     :param rooms: by task, how many jobs it can take on now.
@@ -130,7 +148,7 @@ def admit(
     admission = Admission()
     rooms = dict(rooms)
     taken = dict(used)
-    held = {manager: Resources.zero() for manager in quotas}
+    held: dict[int, Resources] = {}
     turn = {task: index for index, task in enumerate(patient)}
     for _, queues in plan.levels:
         turns = deque(sorted(queues, key=lambda task: turn.get(task, len(turn))))
@@ -138,14 +156,15 @@ def admit(
             task = turns.popleft()
             queue = queues[task]
             load = loads.get(task)
-            count = min(len(queue), rooms.get(task, 0), CHUNK)
-            if load is not None:
-                count = _fitting(load, count, taken, held, quotas)
-                if count < min(len(queue), rooms.get(task, 0), CHUNK) and task not in admission.denials:
-                    admission.denials[task] = _denial(load, count, taken, held, quotas)
-                    if task in turn and load.request.excess(quotas[load.manager]) is None:
-                        held[load.manager] += load.request
-                taken[load.manager] += load.request * count
+            count = most = min(len(queue), rooms.get(task, 0), CHUNK)
+            if load is not None and most:
+                manager, quota = load.manager, quotas[load.manager]
+                count = _fitting(load.request, most, _sum(taken[manager], held.get(manager)), quota)
+                taken[manager] += load.request * count
+                if count < most and task not in admission.denials:
+                    admission.denials[task] = _denial(load.request, taken[manager], held.get(manager), quota)
+                    if task in turn and load.request.excess(quota) is None:
+                        held[manager] = _sum(load.request, held.get(manager))
             if count:
                 admission.chunks.append((task, [queue.popleft() for _ in range(count)]))
                 rooms[task] -= count
@@ -153,43 +172,39 @@ def admit(
                     turns.append(task)
         if any(queue and task not in admission.denials and task not in stuck for task, queue in queues.items()):
             break
-    left = [(priority, {task: queue for task, queue in queues.items() if queue}) for priority, queues in plan.levels]
-    plan.levels = [level for level in left if level[1]]
+    served = {task for task, _ in admission.chunks}
+    plan.levels = [
+        (priority, {task: queues[task] for task in sorted(queues, key=served.__contains__) if queues[task]})
+        for priority, queues in plan.levels
+        if any(queues.values())
+    ]
     return admission
 
 
-def _fitting(
-    load: Load,
-    most: int,
-    taken: Mapping[int, Resources],
-    held: Mapping[int, Resources],
-    quotas: Mapping[int, Resources],
-) -> int:
+def _sum(amount: Resources, other: Resources | None) -> Resources:
+    return amount if other is None else amount + other
+
+
+def _fitting(request: Resources, most: int, taken: Resources, quota: Resources) -> int:
     """Return how many jobs, at most `most`, fit together."""
-    before, quota = taken[load.manager] + held[load.manager], quotas[load.manager]
     count = 0
-    while count < most and (before + load.request * (count + 1)).excess(quota) is None:
+    while count < most:
+        taken += request
+        if taken.excess(quota) is not None:
+            break
         count += 1
     return count
 
 
-def _denial(
-    load: Load,
-    count: int,
-    taken: Mapping[int, Resources],
-    held: Mapping[int, Resources],
-    quotas: Mapping[int, Resources],
-) -> Denial:
-    """Say which limit the next job after `count` exceeds."""
-    quota = quotas[load.manager]
-    plain = taken[load.manager] + load.request * count
-    before = plain + held[load.manager]
-    resource = (before + load.request).excess(quota)
+def _denial(request: Resources, taken: Resources, held: Resources | None, quota: Resources) -> Denial:
+    """Say which limit the next job exceeds."""
+    before = _sum(taken, held)
+    resource = (before + request).excess(quota)
     assert resource is not None  # noqa: S101  else it would have fitted
     return Denial(
         resource,
-        wanted=load.request.amount(resource),
+        wanted=request.amount(resource),
         used=before.amount(resource),
         cap=quota.amount(resource),
-        held=(plain + load.request).excess(quota) is None,
+        held=held is not None and (taken + request).excess(quota) is None,
     )

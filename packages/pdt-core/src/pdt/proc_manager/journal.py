@@ -157,7 +157,9 @@ class Journal:
     def read(self) -> set[str]:
         """Read what was added since the last call, and return whose it is; a line without its end is none."""
         tokens = set()
-        while block := os.pread(self._descriptor, BLOCK, self._read):
+        block = b"\0" * BLOCK
+        while len(block) == BLOCK:
+            block = os.pread(self._descriptor, BLOCK, self._read)
             self._read += len(block)
             lines = (self._partial + block).split(b"\n")
             self._partial = lines.pop()[-LONGEST_LINE:]

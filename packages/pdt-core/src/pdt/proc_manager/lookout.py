@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["Lookout"]
 POLL_SECONDS = 1.0
 #: Seconds for which looks at locks are put together: each is at all of them.
 LOOK_SECONDS = 0.02
+#: Ends of children that are dealt with before anything else gets its turn.
+MOST_EVENTS = 64
 
 logger = logging.getLogger("pdt.processes")
 
@@ -36,6 +39,10 @@ class Lookout:
         self._on_failure = on_failure
         #: By token, the attempts that run.
         self.attempts: dict[str, LocalAttempt] = {}
+        # The loop watches this one for all children: to add and remove each there would take several times as long.
+        self._children = select.epoll()
+        self._by_descriptor: dict[int, LocalAttempt] = {}
+        self._loop.add_reader(self._children.fileno(), self.guarded, self._children_ended)
         self._watch: FileWatch | None = None
         self._next_look: asyncio.TimerHandle | None = None
 
@@ -44,6 +51,8 @@ class Lookout:
         for attempt in self.attempts.values():
             self._let_go(attempt)
         self.attempts.clear()
+        self._loop.remove_reader(self._children.fileno())
+        self._children.close()
         if self._next_look is not None:
             self._next_look.cancel()
         if self._watch is not None:
@@ -72,8 +81,13 @@ class Lookout:
         assert attempt.child is not None  # noqa: S101  it was just started
         hit("spawn.noted")
         attempt.descriptor = os.pidfd_open(attempt.child)
-        self._loop.add_reader(attempt.descriptor, self.guarded, self._child_ended, attempt)
+        self._by_descriptor[attempt.descriptor] = attempt
+        self._children.register(attempt.descriptor, select.EPOLLIN)
         hit("spawn.followed")
+
+    def _children_ended(self) -> None:
+        for descriptor, _ in self._children.poll(0, MOST_EVENTS):
+            self.guarded(self._child_ended, self._by_descriptor[descriptor])
 
     def _child_ended(self, attempt: LocalAttempt) -> None:
         """Note the end of a wrapper; what the script started may run still if it was killed."""
@@ -186,6 +200,7 @@ class Lookout:
 
     def _stop_following(self, attempt: LocalAttempt) -> None:
         if attempt.descriptor >= 0:
-            self._loop.remove_reader(attempt.descriptor)
+            del self._by_descriptor[attempt.descriptor]
+            self._children.unregister(attempt.descriptor)
             os.close(attempt.descriptor)
             attempt.descriptor = -1

@@ -20,7 +20,7 @@ ROUNDS = 20
 #: Rounds that find nobody, after which there is nobody.
 QUIET_ROUNDS = 2
 #: Looks at most, a millisecond apart, at a process that is about to become another program.
-EXECUTING_LOOKS = 50
+EXECUTING_LOOKS = 500
 #: The flag of pidfd_send_signal(2) for the group that a process leads; since Linux 6.9.
 PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 

@@ -51,7 +51,7 @@ _RESTORED = [
 
 def posix_spawn(
     arguments: list[str],
-    environ: Mapping[str, str],
+    environ: Mapping[str, str] | Mapping[bytes, bytes],
     stdin: str | None,
     stdout: str | None,
     stderr: str | _StderrIsStdout | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from .resources import Resources, ResourceType
 
@@ -39,7 +38,7 @@ class ResourceManager:
             age, used = self._age, Resources.zero()
             for source in self._sources:
                 load = await source()
-                used += replace(load, launches=load.launches or 0)
+                used += load.with_launches(load.launches or 0)
             if age == self._age:
                 self._used = used
                 # Whoever is asking at the same time must not undo what is reserved from now on.
@@ -73,9 +72,7 @@ class ResourceManager:
             # The callbacks will not report it any more; those that are just being asked may have, so they are again.
             self._age += 1
             return
-        left = self._used - request
-        zero = Resources.zero()
-        self._used = Resources(max(left.cpu, zero.cpu), max(left.mem, zero.mem), max(left.launches or 0, 0))
+        self._used = (self._used - request).at_least_zero()
 
 
 def demand(request: Resources) -> Resources:
@@ -84,7 +81,7 @@ def demand(request: Resources) -> Resources:
     :raises ValueError: if it is negative in anything.
     """
     if request.launches is None:
-        request = replace(request, launches=1)
+        request = request.with_launches(1)
     if request.cpu < 0 or request.mem < 0 or (request.launches or 0) < 0:
         raise ValueError(f"{request} cannot be reserved: it is negative")
     return request

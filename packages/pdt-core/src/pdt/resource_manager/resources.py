@@ -47,7 +47,7 @@ class Resources:
     @staticmethod
     def zero() -> Resources:
         """Return the amount of nothing, where sums begin."""
-        return Resources(launches=0)
+        return _ZERO
 
     @staticmethod
     def parse(cpu: Quantity, mem: Quantity, launches: Quantity | None = None) -> Resources:
@@ -89,6 +89,14 @@ class Resources:
 
     __rmul__ = __mul__
 
+    def at_least_zero(self) -> Resources:
+        """Return this with what is negative in it set to zero, and no limit on launches as well."""
+        return _exact(max(self.cpu, _ZERO.cpu), max(self.mem, _ZERO.mem), max(self.launches or 0, 0))
+
+    def with_launches(self, launches: int) -> Resources:
+        """Return this with another number of launches."""
+        return _exact(self.cpu, self.mem, launches)
+
     def excess(self, limit: Resources) -> ResourceType | None:
         """Return the first resource of which this is more than `limit`, or None if there is none."""
         if self.cpu > limit.cpu:
@@ -118,3 +126,6 @@ def _rounded_up(name: str, amount: Decimal, step: Decimal) -> Decimal:
         raise ValueError(f"{name} {amount!r} is not a finite number: use Resources.parse for text")
     whole = rounded.to_integral_value(context=_ROUNDING)
     return whole if rounded == whole else rounded.normalize(_ROUNDING)
+
+
+_ZERO = Resources(launches=0)
