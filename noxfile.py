@@ -25,6 +25,8 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 
 # Folders of tests/ beside a package's own (tests/core for pdt-core) that need that package alone.
 EXTRA_TESTS = {"pdt-core": ["tests/api"]}
+# Such that take minutes: the first Python that is there runs them, for all.
+LONG_TESTS = {"pdt-core": ["tests/chaos"]}
 
 PYTEST_WORKERS = ["-n", "auto", "--dist", "loadfile"]
 
@@ -37,15 +39,19 @@ def runs(python: str) -> bool:
         return False
 
 
-def interpreter(version: str) -> str:
-    """Return where Python of this version is, or just the version, which nox then looks for and skips."""
+def interpreter(version: str) -> str | None:
+    """Return what nox finds Python of this version by, or None where there is none."""
     name = f"python{version}"
     on_path = (shutil.which(name, path=folder) for folder in os.get_exec_path())
     if any(found and runs(found) for found in on_path):
         return version
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     installed = sorted(str(path) for path in pyenv.glob(f"versions/{version}.*/bin/{name}"))
-    return next(filter(runs, installed), version)
+    return next(filter(runs, installed), None)
+
+
+INTERPRETERS = {version: interpreter(version) for version in PYTHONS}
+FIRST_INTERPRETER = next(filter(None, INTERPRETERS.values()), None)
 
 
 def short(package: str) -> str:
@@ -87,7 +93,10 @@ def run_pytest(session: nox.Session, paths: list[str]) -> None:
 
 
 each_package = nox.parametrize("package", [nox.param(name, id=short(name)) for name in PACKAGES])
-each_python = nox.parametrize("python", [nox.param(interpreter(version), id=version) for version in PYTHONS])
+# One that is missing goes by its version, which nox says that it skips.
+each_python = nox.parametrize(
+    "python", [nox.param(INTERPRETERS[version] or version, id=version) for version in PYTHONS]
+)
 
 
 @nox.session
@@ -96,7 +105,8 @@ each_python = nox.parametrize("python", [nox.param(interpreter(version), id=vers
 def tests(session: nox.Session, package: str) -> None:
     """Run a package's tests, with nothing of this workspace installed but it and the core."""
     session.install(*map(requirement, with_core(package)), *group("test"))
-    run_pytest(session, tests_of(package))
+    long_tests = existing(*LONG_TESTS.get(package, [])) if session.python == FIRST_INTERPRETER else []
+    run_pytest(session, [*long_tests, *tests_of(package)])
 
 
 @nox.session
@@ -107,7 +117,7 @@ def tests_all(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("python", [nox.param(interpreter(PYTHONS[0]), id=PYTHONS[0])])
+@nox.parametrize("python", [nox.param(INTERPRETERS[PYTHONS[0]] or PYTHONS[0], id=PYTHONS[0])])
 @each_package
 def tests_lowest(session: nox.Session, package: str) -> None:
     """Run a package's tests with the lowest versions of its dependencies that it says it works with."""
@@ -192,6 +202,8 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kill controllers at 1,000 random moments and judge what is left; arguments are --kills N and --seed S."""
-    session.install(*map(requirement, PACKAGES))
+    """Kill 1,000 controllers at random, and run what tests/chaos has at full size; arguments are --kills and --seed."""
+    session.install(*map(requirement, PACKAGES), *group("test"))
     session.run("python", "-m", "tests.chaos.soak", *session.posargs)
+    sized = ["tests/chaos/test_memory.py", "tests/chaos/test_scale.py"]
+    session.run("python", "-m", "pytest", *sized, env={"PDT_CHAOS_FULL": "1"})

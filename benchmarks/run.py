@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -205,6 +206,55 @@ def chain(bench: Bench, count: int, limit: float) -> Iterator[Figure]:
     yield Figure(f"3-stage chain of {count} jobs", f"{limit_seconds:.2f} s", f"{seconds:.2f} s", ratio, limit)
 
 
+def processes(
+    bench: Bench, count: int, concurrency: int, script: str, limit: float | None, *, log: bool = False
+) -> Iterator[Figure]:
+    """Run `count` short processes, so many at once."""
+    settings = {"BENCH_CONCURRENCY": str(concurrency), "BENCH_SCRIPT": script, "BENCH_LOG": "yes" if log else "no"}
+
+    def plain() -> float:
+        directory = bench.directory()
+        fill(directory / "in", count)
+        return bench.call(HERE / "plain.py", "processes", directory, concurrency, script)["seconds"]
+
+    def pdt() -> float:
+        directory = bench.directory()
+        fill(directory / "in", count)
+        printed = bench.call(HERE / "processes.py", "time", BENCH_DIR=str(directory), **settings)
+        if printed["jobs"] != count:
+            raise RuntimeError(f"{printed['jobs']} of {count} jobs succeeded")
+        return printed["seconds"]
+
+    plain(), pdt()  # the first start writes bytecode
+    limit_seconds, seconds, ratio = bench.pairs(plain, pdt)
+    case = f"{count} {script} processes, {concurrency} at once" + (", a log each" if log else "")
+    yield Figure(case, f"{limit_seconds:.2f} s", f"{seconds:.2f} s", ratio, limit)
+
+
+def process_peer(bench: Bench, count: int, concurrency: int) -> Iterator[Figure]:
+    """Run the same processes with make, where it is installed, for comparison."""
+    if shutil.which("make") is None:
+        return
+
+    def plain() -> float:
+        directory = bench.directory()
+        fill(directory / "in", count)
+        return bench.call(HERE / "plain.py", "processes", directory, concurrency, "sh")["seconds"]
+
+    def make() -> float:
+        directory = bench.directory()
+        fill(directory / "in", count)
+        start = time.perf_counter()
+        subprocess.run(
+            ["make", "-s", f"-j{concurrency}", "-f", HERE / "processes.mk"], cwd=directory, check=True, timeout=600
+        )
+        return time.perf_counter() - start
+
+    limit_seconds, seconds, ratio = bench.pairs(plain, make)
+    case = f"{count} sh processes with make, {concurrency} at once (for comparison)"
+    yield Figure(case, f"{limit_seconds:.2f} s", f"{seconds:.2f} s", ratio, None)
+
+
 def ready_set(bench: Bench, keys: int) -> Iterator[Figure]:
     """Compute the ready set over many keys in memory."""
     printed = [bench.call(HERE / "readyset.py", keys) for _ in range(bench.repeat)]
@@ -251,6 +301,13 @@ def cases(bench: Bench, quick: bool) -> dict[str, Callable[[], Iterator[Figure]]
         "jobs-yaml-many": lambda: jobs(bench, large, "yaml", 2.0),
         "nothing": lambda: nothing(bench, large, 0, 1.5),
         "ten-new": lambda: nothing(bench, large, 10, 2.5),
+        "sh-2": lambda: processes(bench, small // 5, 2, "sh", 1.4),
+        "sh-16": lambda: processes(bench, small // 5, 16, "sh", 1.4),
+        "sh-2-log": lambda: processes(bench, small // 5, 2, "sh", None, log=True),
+        "sh-16-log": lambda: processes(bench, small // 5, 16, "sh", None, log=True),
+        "python3-2": lambda: processes(bench, small // 50, 2, "python3", None),
+        "python3-16": lambda: processes(bench, small // 50, 16, "python3", None),
+        "make": lambda: process_peer(bench, small // 5, 2),
         "chain": lambda: chain(bench, small // 5, 2.0),
         "ready-set": lambda: ready_set(bench, large * 10),
         "start-up": lambda: start_up(bench),

@@ -1,13 +1,23 @@
-"""What every test of this repository stands on: a watch on event loops, and a way to be an ordinary user."""
+"""What every test of this repository stands on: a watch on event loops and processes, a way to be an ordinary user."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.support import ordinary_user
 from tests.support.blocking import LIMIT_S, watch_event_loops
+from tests.support.leftovers import kill_leftovers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_runs_on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kill what runs still in the tests' directories at the end; no test that passes leaves anything."""
+    yield
+    left = kill_leftovers(tmp_path_factory.getbasetemp())
+    if left and not request.session.testsfailed:
+        pytest.fail(f"tests have left processes running: {left}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.site import Site
 
-__all__ = ["KILLED", "check", "crashing", "site_for"]
+__all__ = ["IS_FULL", "KILLED", "check", "crashing", "site_for"]
 
+#: Whether the sizes are those of `nox -s chaos`, rather than those of every run of the tests.
+IS_FULL = "PDT_CHAOS_FULL" in os.environ
 KILLED = -9
 #: Controllers that are crashed first, so that there is something to take over.
 BEFORE = {"adopt": "spawn.followed=kill@5", "unclaim": "claim.after=kill@2"}

@@ -24,17 +24,17 @@ FILES = """\
 mkdir {{ folder }}
 echo "$PDT_ATTEMPT" > {{ folder }}/a
 echo "$PDT_ATTEMPT" > {{ file }}
-sleep {pause}
+{wait}
 cat {{ source }} > {{ folder }}/b
 cat {{ source }} >> {{ file }}
 echo "$PDT_ATTEMPT"
 cat {{ source }}
 """
 #: Standard input and output are copied from and to a store that knows no paths.
-STREAMS = 'echo "$PDT_ATTEMPT"\nsleep {pause}\ncat\n'
+STREAMS = 'echo "$PDT_ATTEMPT"\n{wait}\ncat\n'
 #: Writes its output late, and fails the first time, whatever becomes of the controller.
 AGAIN = """\
-sleep {pause}
+{wait}
 echo "$PDT_ATTEMPT" > {{ file }}
 cat {{ source }} >> {{ file }}
 """
@@ -78,6 +78,7 @@ def make(directory: Path) -> pdt.Pipeline:
     manager = pdt.LocalLinuxManager("chaos", local_path=directory / "processes")
     records = directory / ".pdt" / "records.sqlite"
     history = f"'{directory / 'history'}'"
+    wait = f"until test -e '{directory / 'gate'}'; do sleep 0.02; done" if plan["gated"] else f"sleep {plan['pause']}"
 
     def record(name: str) -> pdt.SqliteMetadataRepository:
         return pdt.SqliteMetadataRepository(records, name)
@@ -86,7 +87,7 @@ def make(directory: Path) -> pdt.Pipeline:
         return pdt.FileRepository(directory / name)
 
     def task(name: str, script: str, **options: Any) -> pdt.ProcessTask:
-        text = script.replace("{history}", history).replace("{pause}", str(plan["pause"]))
+        text = script.replace("{history}", history).replace("{wait}", wait)
         return pdt.ProcessTask(
             name,
             manager,

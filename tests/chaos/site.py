@@ -59,6 +59,7 @@ class Site:
     :param jobs: the number of jobs of each task; it is the pipeline's only if it is named.
     :param at_once: how many jobs run at once.
     :param pause: seconds that a job takes.
+    :param gated: whether jobs wait until `open_gate` is called instead.
     :param journal_size: bytes after which a journal is left for a new one.
     :param store_seconds: what a store that knows no paths takes for each value.
     """
@@ -70,15 +71,18 @@ class Site:
         *,
         at_once: int = 6,
         pause: float = 0.01,
+        gated: bool = False,
         journal_size: int = 400,
         store_seconds: float = 0.0,
     ) -> None:
         self.directory = directory
+        self._controllers: list[subprocess.Popen[str]] = []
         self.jobs = {task: [f"job-{number}" for number in range(count)] for task, count in jobs.items()}
         plan = {
             "tasks": list(jobs),
             "at_once": at_once,
             "pause": pause,
+            "gated": gated,
             "journal_size": journal_size,
             "store_seconds": store_seconds,
         }
@@ -93,6 +97,15 @@ class Site:
             database.executescript(";".join(SCHEMA) + ";" + AUDIT)
         database.close()
 
+    def change(self, **plan: object) -> None:
+        """Have controllers that are started from now on go by another plan in some points."""
+        path = self.directory / "plan.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **plan}))
+
+    def open_gate(self) -> None:
+        """Let jobs go on that wait for it."""
+        (self.directory / "gate").touch()
+
     @staticmethod
     def source(task: str, job: str) -> str:
         """Return what a job reads."""
@@ -105,7 +118,7 @@ class Site:
         environ = {name: value for name, value in os.environ.items() if name != VARIABLE}
         if failpoints:
             environ[VARIABLE] = failpoints
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, str(SCRIPT), str(self.directory), "run", *arguments],
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -114,6 +127,8 @@ class Site:
             text=True,
             start_new_session=True,
         )
+        self._controllers.append(process)
+        return process
 
     def run(self, failpoints: str = "", *arguments: str) -> Ended:
         """Run a controller until it ends.
@@ -146,6 +161,17 @@ class Site:
         while len(self.started()) < count:
             assert time.monotonic() < give_up, f"only {len(self.started())} of {count} bodies have begun"
             time.sleep(0.01)
+
+    def wait_for_records(self, count: int) -> None:
+        """Return when the ends of so many jobs are recorded.
+
+        :raises AssertionError: if they are not.
+        """
+        give_up = time.monotonic() + TIMEOUT
+        query = "SELECT count(*) FROM records WHERE name LIKE '%.done'"
+        while int(self._rows("records", query)[0][0]) < count:
+            assert time.monotonic() < give_up, f"fewer than {count} ends are recorded"
+            time.sleep(0.05)
 
     # Judging.
 
@@ -228,6 +254,10 @@ class Site:
 
     def clear(self) -> None:
         """Kill what runs still."""
+        for process in self._controllers:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -56,14 +56,25 @@ class Soak:
         site = Site(
             directory, JOBS, at_once=chance.choice([2, 8, 32]), journal_size=chance.choice([400, 4000, 1 << 18])
         )
-        done = 0
-        while done < kills:
-            done += self._kill_by_clock(site, chance) if chance.random() < 0.5 else self._kill_at_place(site, chance)
-            if not self._left(site):
-                break  # all is done: there is nothing more to disturb
-        ended = site.run()
+        try:
+            done = self._kill(site, kills, chance)
+            ended = site.run()
+        except AssertionError as error:  # one does not end
+            self.counts.update(lost=1)
+            self.findings.append((directory, Findings(lost=[str(error)])))
+            return
         self.counts.update(pipelines=1, kills=done, jobs=sum(JOBS.values()), bodies=len(site.started()))
         self._judge(site, ended, ended.code in (0, 1))
+
+    def _kill(self, site: Site, kills: int, chance: random.Random) -> int:
+        """Kill controllers as often as is wanted, or until all is done; return how many were."""
+        done = 0
+        while done < kills:
+            kill = chance.choice([self._kill_by_clock, self._kill_at_place, self._kill_after_failure])
+            done += kill(site, chance)
+            if not self._left(site):
+                break
+        return done
 
     @staticmethod
     def _left(site: Site) -> bool:
@@ -84,6 +95,11 @@ class Soak:
     @staticmethod
     def _kill_at_place(site: Site, chance: random.Random) -> bool:
         return site.run(f"*=kill@{int(MOST_PASSED ** chance.random())}").code < 0
+
+    @staticmethod
+    def _kill_after_failure(site: Site, chance: random.Random) -> bool:
+        failure, kill = int(MOST_PASSED ** chance.random()), int(MOST_PASSED ** chance.random())
+        return site.run(f"*=raise@{failure};+=kill@{kill}").code < 0
 
     def syscall(self, case: tuple[str, int]) -> None:
         """Kill a controller at a system call, and have another finish."""
@@ -124,7 +140,7 @@ def main() -> int:
     with ThreadPoolExecutor(TOGETHER) as threads:
         list(threads.map(soak.syscall, cases[: max(0, asked.kills // 4)]))
         number = 0
-        while soak.counts["kills"] < asked.kills:
+        while soak.counts["kills"] < asked.kills and not soak.findings:
             left = asked.kills - soak.counts["kills"]
             wanted = [min(KILLS_EACH, left - KILLS_EACH * turn) for turn in range(TOGETHER) if left > KILLS_EACH * turn]
             list(threads.map(soak.pipeline, range(number, number + len(wanted)), wanted))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pdt.failpoints import POINTS
-from tests.chaos.cases import check, crashing, site_for
+from tests.chaos.cases import KILLED, check, crashing, site_for
+from tests.chaos.site import Site
 
 #: Places of which a failure ends the run: there is no pipeline to go on with.
 FATAL = {"control.locked"}
@@ -24,3 +25,14 @@ def test_failed_at(point: str, tmp_path: Path) -> None:
         assert ended.passed == [point], ended.errors
         assert ended.code in ({0, 1, 5, 7} if point not in FATAL else {7}), ended.errors
         check(site)
+
+
+def test_a_take_over_that_fails_takes_nothing_of_the_quota(tmp_path: Path) -> None:
+    site = Site(tmp_path, {"files": 8}, at_once=8)
+    try:
+        assert site.run("commit.decided=kill").code == KILLED
+        site.change(at_once=1)
+        assert site.run("adopt.end=raise").passed == ["adopt.end"]
+        check(site)
+    finally:
+        site.clear()

@@ -40,7 +40,7 @@ def ends_within(process: subprocess.Popen[str], seconds: float) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_f18_a_signal_leaves_jobs_running_for_the_next_controller(number: signal.Signals, tmp_path: Path) -> None:
-    site = Site(tmp_path, {"files": 4, "again": 4}, at_once=4, pause=GRACE + 2)
+    site = Site(tmp_path, {"files": 4, "again": 4}, at_once=4, gated=True)
     with running(site) as process:
         site.wait_for_started(4)
         process.send_signal(number)
@@ -49,7 +49,7 @@ def test_f18_a_signal_leaves_jobs_running_for_the_next_controller(number: signal
         assert "run on as processes" in errors
         assert len(site.started()) == 4, "it started jobs after the signal"
         assert len(site.processes()) >= 4, "it ended jobs that it was to leave alone"
-        (tmp_path / "plan.json").write_text((tmp_path / "plan.json").read_text().replace("6.0", "0.01"))
+        site.open_gate()
         check(site)
 
 
@@ -77,5 +77,5 @@ def test_f18_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         errors = ends_within(process, GRACE)
         assert process.returncode != 0, errors
-        (tmp_path / "plan.json").write_text((tmp_path / "plan.json").read_text().replace("8.0", "0.0"))
+        site.change(store_seconds=0)
         check(site)

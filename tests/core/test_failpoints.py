@@ -71,6 +71,18 @@ def test_a_star_counts_all_of_them() -> None:
     assert (ended.returncode, ended.stderr) == (-9, "failpoint reap.begin: kill\n")
 
 
+def test_a_plus_counts_those_after_something_has_happened() -> None:
+    script = (
+        "from pdt.failpoints import FailpointError, hit\n"
+        "hit('spawn.locked')\n"
+        "try:\n    hit('reap.begin')\n"
+        "except FailpointError:\n    hit('spawn.locked'), hit('again.end'), hit('reap.begin')\n"
+    )
+    environ = {**os.environ, failpoints.VARIABLE: "reap.begin=raise;+=kill@2"}
+    ended = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (-9, "failpoint reap.begin: raise\nfailpoint again.end: kill\n")
+
+
 @pytest.mark.parametrize("wanted", ["nowhere=kill", "spawn.locked=explode", "spawn.locked"])
 def test_what_is_none_is_refused(wanted: str) -> None:
     ended = passing(wanted)

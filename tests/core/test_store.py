@@ -1,16 +1,10 @@
-"""The store's directory, and the lock that makes a controller the only one."""
+"""The store's directory, and the host that may use it."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +12,8 @@ import pytest
 
 import pdt
 from pdt import localfs, store
-from pdt.store import ControllerLock, Store, local_state
-from tests.support.ordinary_user import AsOrdinaryUser
-
-HOLDER = """
-import sys
-from pathlib import Path
-from pdt.store import ControllerLock
-lock = ControllerLock(Path(sys.argv[1]))
-lock.acquire()
-print("held", flush=True)
-sys.stdin.readline()
-"""
-
-
-@contextmanager
-def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Let another process hold the lock."""
-    command = [sys.executable, "-c", HOLDER, os.fspath(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def can_lock_elsewhere(path: Path) -> bool:
-    """Tell whether another process can take the lock."""
-    return (
-        subprocess.run([sys.executable, "-c", HOLDER, path], input="", capture_output=True, text=True).returncode == 0
-    )
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Iterator[ControllerLock]:
-    lock = ControllerLock(tmp_path / "p.lock")
-    yield lock
-    lock.release()
+from pdt.controllers import ControllerLock
+from pdt.store import Store, local_state
 
 
 @pytest.fixture
@@ -166,143 +123,3 @@ def test_an_unreadable_owner_is_not_taken_for_this_host(network: Path, content: 
     (network / ".pdt" / "host.json").write_text(content)
     with pytest.raises(pdt.HeldError, match="does not say which host uses the store"):
         Store(network / ".pdt").claim_host()
-
-
-# The lock.
-
-
-def test_is_taken_once_and_given_back(lock: ControllerLock) -> None:
-    held = [lock.is_held]
-    lock.acquire()
-    lock.acquire()
-    held.append(lock.is_held)
-    assert not can_lock_elsewhere(lock.path)
-    lock.release()
-    lock.release()
-    held.append(lock.is_held)
-    assert can_lock_elsewhere(lock.path)
-    lock.acquire()
-    held.append(lock.is_held)
-    assert held == [False, True, False, True]
-
-
-def test_another_process_is_refused_and_told_who_holds_it(lock: ControllerLock) -> None:
-    with held_elsewhere(lock.path) as holder:
-        with pytest.raises(pdt.HeldError) as caught:
-            lock.acquire()
-        assert caught.value.exit_code == 6
-        message = str(caught.value)
-        assert f"process {holder.pid} on " in message
-        assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", message)
-        assert os.fspath(lock.path) in message
-        assert "fix: wait for it, stop it" in message
-        assert not lock.is_held
-
-
-def test_a_killed_holder_frees_it(lock: ControllerLock) -> None:
-    with held_elsewhere(lock.path) as holder:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        lock.acquire()
-    assert lock.is_held
-    assert json.loads(lock.path.read_text())["pid"] == os.getpid()
-
-
-@pytest.mark.parametrize("content", ["", "nonsense", '{"pid": "x"}', '{"pid": 1, "host": "h", "since": 1e300}', "[]"])
-def test_a_holder_that_does_not_say_who_it_is(lock: ControllerLock, content: str) -> None:
-    with held_elsewhere(lock.path):
-        lock.path.write_text(content)
-        with pytest.raises(pdt.HeldError, match="a process that has just begun"):
-            lock.acquire()
-
-
-def test_the_same_process_is_refused_by_whatever_path(lock: ControllerLock, tmp_path: Path) -> None:
-    lock.acquire()
-    (tmp_path / "link").symlink_to(tmp_path)
-    for path in (lock.path, tmp_path / "link" / "p.lock", tmp_path / "link" / ".." / tmp_path.name / "p.lock"):
-        with pytest.raises(pdt.HeldError, match="this process"):
-            ControllerLock(path).acquire()
-    assert not can_lock_elsewhere(lock.path)  # to look at it has not freed it
-    other = ControllerLock(tmp_path / "q.lock")
-    other.acquire()
-    other.release()
-    assert lock.is_held
-
-
-def test_a_forgotten_lock_is_free(lock: ControllerLock) -> None:
-    other = ControllerLock(lock.path)
-    other.acquire()
-    del other
-    lock.acquire()
-
-
-CHILDREN = """
-import os, subprocess, sys, warnings
-from pathlib import Path
-from pdt import HeldError
-from pdt.store import ControllerLock
-warnings.simplefilter("ignore")
-path = Path(sys.argv[1])
-lock = ControllerLock(path)
-lock.acquire()
-child = os.fork()
-if child == 0:
-    assert not lock.is_held
-    try:
-        lock.acquire()
-    except HeldError as error:
-        assert f"process {os.getppid()} " in str(error), error
-    else:
-        os._exit(1)
-    lock.release()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-held = subprocess.run([sys.executable, "-c", sys.argv[2], path], input="", capture_output=True).returncode
-assert held != 0, "a child's release freed it"
-sleeper = os.fork()
-if sleeper == 0:
-    os.closerange(0, 3)
-    os.execlp("sleep", "sleep", "60")
-print(sleeper)
-"""
-
-
-def test_children_do_not_inherit_it(lock: ControllerLock) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", CHILDREN, os.fspath(lock.path), HOLDER], stdout=subprocess.PIPE, text=True, check=True
-    )
-    try:
-        lock.acquire()  # although a child of the one that held it lives on
-    finally:
-        os.kill(int(ran.stdout), signal.SIGKILL)
-
-
-@pytest.mark.parametrize("target", ["victim", "nowhere"])
-def test_a_link_is_refused(tmp_path: Path, target: str) -> None:
-    (tmp_path / "victim").write_text("precious")
-    (tmp_path / "p.lock").symlink_to(tmp_path / target)
-    with pytest.raises(pdt.BackendError, match=r"cannot open the lock .*\nfix: check that it is a file of yours"):
-        ControllerLock(tmp_path / "p.lock").acquire()
-    assert (tmp_path / "victim").read_text() == "precious"
-    assert not (tmp_path / "nowhere").exists()
-
-
-def test_where_it_cannot_be_made_it_says_so(tmp_path: Path, as_ordinary_user: AsOrdinaryUser) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    for path in (closed / "p.lock", tmp_path / "missing" / "p.lock", tmp_path):
-        with pytest.raises(pdt.BackendError, match="cannot open the lock"):
-            as_ordinary_user(ControllerLock(path).acquire)
-
-
-def test_a_full_disk_does_not_keep_a_controller_from_starting(
-    lock: ControllerLock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "pwrite", full)
-        lock.acquire()
-    assert lock.is_held
-    assert not can_lock_elsewhere(lock.path)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pdt
-from pdt.attempts.book import FORMAT, AttemptBook, Claim, Decision
+from pdt.attempts.book import AttemptBook, Claim, Decision
+from pdt.attempts.entries import FORMAT
 from pdt.errors import CorruptRecordError
 from pdt.ledger import MemoryLedger, SqliteLedger
 

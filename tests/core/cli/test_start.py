@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pdt
-from tests.core.cli.support import call, make_pipeline, run_pdt, write_project
+from tests.core.cli.support import call, make_pipeline, run_pdt, write_processes, write_project
 
 HEAVY = (
     "asyncio",
@@ -73,6 +73,18 @@ def test_commands_on_local_files_need_no_event_loop(project: Path, line: str) ->
 def test_a_run_with_nothing_to_do_needs_no_event_loop(tmp_path: Path) -> None:
     write_project(tmp_path, {})
     assert loaded(["run"], tmp_path) == (0, set())
+
+
+@pytest.mark.parametrize("line", ["status", "inject work.script x --value true", "rm work.done --all"])
+def test_templates_are_read_by_what_starts_jobs_only(line: str, tmp_path: Path) -> None:
+    script = write_processes(tmp_path, {})
+    assert loaded(line.split(), tmp_path, ("jinja2",)) == (0, set())
+    script.write_text(script.read_text().replace("{{ script }}", "{{ scirpt }}"))
+    assert loaded(line.split(), tmp_path)[0] == 0
+    result = run_pdt("run", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "'scirpt' is undefined" in result.stderr
+    assert "fix: did you mean script?" in result.stderr
 
 
 def test_help_of_one_command_is_typers(tmp_path: Path) -> None:

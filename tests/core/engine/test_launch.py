@@ -211,18 +211,3 @@ async def test_a_retry_is_forgotten_when_its_job_is_not_ready_any_more(place: Pl
         await inputs.delete("a")
         report = await running  # it does not wait for the thousand seconds
     assert report.launched == {"task": 1}
-
-
-async def test_a_new_run_of_an_open_pipeline_tries_at_once(place: Place) -> None:
-    tries = place.path / "tries"
-    task = place.task(
-        f"echo x >>{tries}; test $(wc -l <{tries}) -gt 1", "a", retry=pdt.Retry(5, delay=1000, max_delay=1000)
-    )
-    async with place.pipeline(task) as pipeline, asyncio.timeout(20):
-        running = asyncio.get_running_loop().create_task(pipeline.run())
-        await until(lambda: pipeline.runner.report.retried)
-        pipeline.stop()
-        await running
-        report = await pipeline.run()
-    assert report.succeeded == {"task": 1}
-    assert (await place.done.info("a"))["attempt"] == 2

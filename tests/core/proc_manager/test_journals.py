@@ -117,6 +117,32 @@ def test_a_full_journal_is_left_to_its_attempts(make: Callable[[], Journals], di
     journals.close()
 
 
+def test_a_full_journal_that_cannot_be_removed_is_settled_again(
+    make: Callable[[], Journals], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journals = make()
+    name, lock = begun(journals, 1)
+    os.write(lock, b"x" * ROTATION_SIZE)
+    os.close(lock)
+    journal = journals.find(name)
+    assert journal is not None
+    journal.read()
+    journals.reserve(token(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(PermissionError):
+            journals.settle([token(1)])
+    journals.settle([token(1)])
+    assert name not in names(directory)
+    journals.settle([token(2)])
+    journals.close()
+    assert names(directory) == []
+
+
+def refuse(path: str) -> None:
+    raise PermissionError(13, "Permission denied", path)
+
+
 def test_a_journal_that_two_have_taken_over_is_removed_by_the_last(
     make: Callable[[], Journals], directory: Path
 ) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 import pdt
 from pdt import localfs
+from pdt.errors import BackendError
 from pdt.job import CHARSET, CHARSET_START_END
 from pdt.task.blocking import complete
 from tests.support.ordinary_user import AsOrdinaryUser
@@ -352,6 +353,38 @@ def test_directories_that_one_may_not_use(tmp_path: Path, as_ordinary_user: AsOr
         assert os.fspath(tmp_path) in str(caught.value)
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("kind", [pdt.FileRepository, pdt.DirectoryRepository])
+def test_a_directory_that_one_may_not_search_has_nobody_told_that_it_is_empty(
+    kind: Any, tmp_path: Path, as_ordinary_user: AsOrdinaryUser
+) -> None:
+    repo = kind(tmp_path / "closed")
+    (tmp_path / "closed").mkdir(mode=0o600)
+    try:
+        for ask in (lambda: repo.contains("a"), lambda: repo.present(["a", "b"])):
+            with pytest.raises(BackendError, match=r"whether there is .*/closed/a cannot be told") as caught:
+                as_ordinary_user(lambda ask=ask: asyncio.run(ask()))  # type: ignore[misc]
+            assert "the mode of the directories above it" in str(caught.value.fix)
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize("kind", [pdt.FileRepository, pdt.DirectoryRepository])
+async def test_only_what_is_not_there_counts_as_absent(kind: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for absent in (tmp_path / "nowhere", tmp_path / "file"):
+        repo = kind(absent)
+        assert not await repo.contains("a")
+        assert await repo.present(["a"]) == set()
+    assert not await kind(tmp_path).contains("loop")
+    for broken, why in ((tmp_path / "loop", "Too many levels"), (tmp_path / "/".join(["x" * 200] * 25), "too long")):
+        repo = kind(broken)
+        with pytest.raises(BackendError, match=why):
+            await repo.contains("a")
+        with pytest.raises(BackendError, match=why):
+            await repo.present(["a"])
 
 
 def test_a_directory_that_cannot_be_looked_into_is_held_to_be_full(

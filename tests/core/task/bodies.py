@@ -98,9 +98,51 @@ def dies_once(job):
 
 
 def waits(job):
-    open(os.path.join(FOLDER, job + ".begun"), "x").close()
+    open(os.path.join(FOLDER, job + ".begun"), "a").close()
     while not os.path.exists(os.path.join(FOLDER, "go")):
         time.sleep(0.01)
+
+
+def note(what):
+    with open(os.path.join(FOLDER, "notes"), "a") as file:
+        file.write(f"{{what}} {{os.getpid()}}\\n")
+
+
+def dawdles(job):
+    note(f"{{job}} begins")
+    try:
+        if job.startswith("slow"):
+            time.sleep(60)
+        if job.startswith("short"):
+            time.sleep(0.15)
+    finally:
+        note(f"{{job}} ends")
+
+
+async def idles(job):
+    note(f"{{job}} begins")
+    try:
+        if job.startswith("slow"):
+            await asyncio.sleep(60)
+    finally:
+        note(f"{{job}} ends")
+
+
+def deaf(job):
+    note(f"{{job}} begins")
+    if job.startswith("slow"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        time.sleep(60)
+    if job.startswith("long"):
+        waits(job)
+
+
+def finishes(job):
+    note(f"{{job}} begins")
+    try:
+        time.sleep(60)
+    except BaseException:
+        note(f"{{job}} finishes")
 
 
 def looks_around(job):

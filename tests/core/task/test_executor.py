@@ -199,7 +199,7 @@ async def test_a_broken_record_blocks_its_job_only(pool: Executor, bodies: Modul
     async with pipeline_of(task, store=tmp_path / "store") as pipeline:
         report = await pipeline.run()
         assert set(done.data) == {"a", "c"}
-        assert report.exit_code == 1
+        assert report.exit_code == 5
         assert "record 'b'" in next(iter(report.problems))
         assert (await pipeline.explain(task, "b")).kind.value == "blocked"
 
@@ -419,7 +419,7 @@ async def test_an_invalid_job_id_is_not_launched(job: str, threads: ThreadPoolEx
 # Cancelling.
 
 
-async def test_a_waiting_job_is_cancelled_and_a_running_one_ends_unrecorded() -> None:
+async def test_a_waiting_job_is_cancelled_and_what_a_running_one_does_later_does_not_count() -> None:
     release = threading.Event()
     started = threading.Event()
     calls: list[str] = []
@@ -429,6 +429,8 @@ async def test_a_waiting_job_is_cancelled_and_a_running_one_ends_unrecorded() ->
         calls.append(job)
         started.set()
         release.wait(10)
+        if job == "running":
+            raise ValueError("too late")
 
     with ThreadPoolExecutor(1) as threads:
         task = pdt.ExecutorTask("task", threads, done, func=body)
@@ -439,14 +441,20 @@ async def test_a_waiting_job_is_cancelled_and_a_running_one_ends_unrecorded() ->
         await task.cancel("unknown")
         await task.cancel("waiting")
         assert await task.live.keys() == {"running", "other"}
+        assert done.data["waiting"]["reason"] == "cancelled"
         await task.live.delete("running")
         assert await task.live.contains("running")
+        cancelled = dict(done.data["running"])
+        assert (cancelled["success"], cancelled["reason"]) == (False, "cancelled")
+        await task.live.delete("running")
         await task.live.delete("nobody")
         release.set()
         await until(lambda: all(future.done() for future in task.rev_jobs.values()))
         await task.update()
     assert await task.live.keys() == set()
-    assert set(done.data) == {"other"}
+    assert set(done.data) == {"running", "waiting", "other"}
+    assert done.data["running"] == cancelled
+    assert done.data["other"]["success"]
     assert calls == ["running", "other"]
 
 
@@ -490,8 +498,9 @@ async def test_a_cancelled_job_of_a_running_pipeline_does_not_hang_it(threads: T
             inputs.data.pop(job)
             await task.cancel(job)
         release.set()
-        await running
-    assert not done.data
+        report = await running
+    assert {record["reason"] for record in done.data.values()} == {"cancelled"}
+    assert report.failed == Counter(task=5)
 
 
 # Queues, leaks.

@@ -406,6 +406,64 @@ async def test_a_cancelled_launch_records_nothing() -> None:
     assert not done.data
 
 
+# A job that is cancelled.
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cancelled_job_is_recorded_and_the_others_go_on(kind: str, timeout: float | None) -> None:
+    begun, release, ends = threading.Event(), threading.Event(), []
+
+    async def waits(job: str) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60 if job == "a" else 0.01)
+        finally:
+            ends.append(job)
+
+    def blocks(job: str) -> None:
+        begun.set()
+        release.wait(60 if job == "a" else 0.01)
+
+    task, done = task_of(waits if kind == "async" else blocks, "a")
+    task.timeout = timeout
+    task.retry = pdt.Retry(attempts=3, delay=0)
+    async with pipeline_of(task) as pipeline, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        running = group.create_task(pipeline.run())
+        await asyncio.to_thread(begun.wait, 10)
+        task.links["input"].repo.data["b"] = {}  # type: ignore[attr-defined]
+        await task.cancel("nobody")
+        await task.cancel("a")
+        await task.cancel("a")
+        report = await running
+        release.set()
+    assert report.failed == Counter(task=1)
+    assert report.succeeded == Counter(task=1)
+    record = done.data["a"]
+    assert (record["success"], record["reason"], record["attempt"]) == (False, "cancelled", 1)
+    assert "it was cancelled" in record["exception"]
+    assert kind == "plain" or ends == ["a", "b"]
+
+
+async def test_a_body_that_finishes_although_it_is_cancelled_has_succeeded() -> None:
+    begun = asyncio.Event()
+
+    async def body(job: str) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+    task, done = task_of(body, "a")
+    launch = asyncio.get_running_loop().create_task(task.launch("a"))
+    await begun.wait()
+    await task.cancel("a")
+    await launch
+    assert done.data["a"]["success"]
+    assert not launch.cancelling()
+
+
 # A record that cannot be read.
 
 
@@ -434,7 +492,7 @@ async def test_a_broken_record_blocks_its_job_until_it_is_repaired(kind: str, tm
         report = await pipeline.run()
         assert set(done.data) == set(jobs_of(10)) - {"j00003"}
         assert calls["j00003"] == 1
-        assert report.exit_code == 1
+        assert report.exit_code == 5
         [problem] = report.problems
         assert problem.startswith("task j00003: record 'j00003' in YamlMetadataFileRepository")
         verdict = await pipeline.explain(task, "j00003")
@@ -454,7 +512,7 @@ async def test_a_repaired_record_lets_its_job_run_when_the_pipeline_is_opened_ag
             raise CorruptRecordError("store", job, "torn")
 
     task, done = task_of(body, "a")
-    assert (await run(task)).exit_code == 1
+    assert (await run(task)).exit_code == 5
     broken.clear()
     assert (await run(task)).exit_code == 0
     assert set(done.data) == {"a"}

@@ -152,7 +152,8 @@ async def test_a_job_that_waits_can_be_cancelled(bodies: ModuleType, tmp_path: P
     (tmp_path / "go").touch()
     await until(lambda: all(future.done() for future in task.rev_jobs.values()))
     await task.update()
-    assert set(done.data) == set(jobs_of(4))
+    assert {job for job, record in done.data.items() if record["success"]} == set(jobs_of(4))
+    assert done.data["j00004"]["reason"] == "cancelled"
     assert not (tmp_path / "j00004.begun").exists()
     await task.release()
 

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import timedelta
@@ -18,8 +19,8 @@ from typing import Any
 import pytest
 
 import pdt
-from pdt.errors import ConfigurationError, SessionNotOpenError
-from tests.core.engine.samples import amount, memory, until
+from pdt.errors import ConfigurationError, HeldError, SessionNotOpenError
+from tests.core.engine.samples import amount, jobs_of, memory, until
 from tests.core.task.scripts import Place, quota
 
 
@@ -139,6 +140,71 @@ def test_done_and_failed_are_not_the_same(place: Place) -> None:
 async def test_a_template_that_cannot_be_read_is_told_when_the_pipeline_opens(place: Place) -> None:
     with pytest.raises(ConfigurationError, match=r"missing\.sh"):
         await place.pipeline(place.task(place.path / "missing.sh", "a")).open()
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("echo {{ job", "script of task 'task':1:6: unexpected end of template"),
+        ("echo {{ out }} {{ otu }}", "script of task 'task':1:19: 'otu' is undefined"),
+        ("echo {{ outputs.otu }}", "script of task 'task':1:17: outputs has no 'otu'"),
+        ("true\neval {{ job }}", "script of task 'task':2:6: "),
+    ],
+)
+async def test_a_template_that_can_never_be_rendered_is_refused_when_the_pipeline_opens(
+    template: str, error: str, place: Place
+) -> None:
+    task = place.task(template, "a")
+    task.link("out", place.files("out"), is_output=True)
+    pipeline = place.pipeline(task)
+    with pytest.raises(ConfigurationError) as caught:
+        await pipeline.open()
+    assert str(caught.value).startswith(error)
+    assert caught.value.fix
+    assert not pipeline.is_open
+    for options in ({"only_look": True}, {"starts": False}):
+        await pipeline.open(**options)
+        await pipeline.close()
+    task.disabled = True
+    await place.run(task)
+    assert await place.done.keys() == set()
+
+
+# Launching by hand.
+
+
+async def test_what_is_launched_by_hand_is_found_by_the_next_controller(place: Place) -> None:
+    runs, gate = place.path / "runs", place.path / "gate"
+    script = f"echo x >>{runs}; until test -e {gate}; do sleep 0.02; done"
+    task = place.task(script, "a")
+    async with place.pipeline(task):
+        await task.launch("a")
+        await until(runs.exists)
+    gate.touch()
+    await place.run(place.task(script, "a"))
+    assert runs.read_text() == "x\n"
+    assert (await place.done.info("a"))["attempt"] == 1
+
+
+async def test_nothing_is_launched_by_hand_beside_a_controller(place: Place) -> None:
+    task, other = place.task("true", "a"), place.task("true", "a")
+    async with place.pipeline(task) as pipeline:
+        pipeline.take_control()
+        async with place.pipeline(other):
+            with pytest.raises(HeldError):
+                await other.launch("a")
+        await task.launch("a")
+        await pipeline.run()
+    assert (await place.done.info("a"))["success"]
+
+
+async def test_nothing_is_launched_by_hand_in_a_pipeline_that_only_looks(place: Place) -> None:
+    task = place.task("true", "a")
+    pipeline = place.pipeline(task)
+    await pipeline.open(only_look=True)
+    with pytest.raises(ConfigurationError, match="was opened only to look"):
+        await task.launch("a")
+    await pipeline.close()
 
 
 # Scripts.
@@ -556,3 +622,19 @@ async def test_killing_what_is_gone_is_no_error(stranger: Stranger, place: Place
         await manager.kill(pid)
         await manager.kill(pid)
         assert int(code.read_text()) == 0
+
+
+async def test_what_a_process_has_freed_goes_to_whoever_waits(place: Place) -> None:
+    """A task whose jobs follow each other does not keep from its quota another that becomes ready meanwhile."""
+    shared = quota(1)
+    order = place.path / "order"
+    first = place.task(
+        f"sleep 0.01; echo first >>{order}; echo {{{{job}}}} >{{{{middle}}}}", *jobs_of(60), name="first", quota=shared
+    )
+    first.link("middle", place.files("middle"), is_output=True)
+    second = place.task(f"echo second >>{order}", name="second", done=place.records("second"), quota=shared)
+    second.link("middle", place.files("middle"), is_input=True)
+    await place.run(first, second)
+    said = order.read_text().split()
+    assert Counter(said) == {"first": 60, "second": 60}
+    assert said.index("second") < 59

@@ -115,6 +115,21 @@ async def test_f19_a_copy_that_is_cancelled_publishes_nothing(place: Place) -> N
     assert store.data["a"].endswith(b"done\n")
 
 
+async def test_what_is_left_while_it_is_published_keeps_nothing_of_the_quota(place: Place) -> None:
+    store = Slow()
+    task = place.task(script(place), "a", stdout=store, quota=quota(1))
+    for _ in range(2):  # the second time it is taken over
+        store.is_asked.clear()
+        async with place.pipeline(task) as pipeline:
+            running = asyncio.ensure_future(pipeline.run())  # noqa: TID251  it is cancelled, as by a second signal
+            await store.is_asked.wait()
+            running.cancel()
+            await asyncio.wait([running])
+    store.seconds = 0.0
+    await place.run(task)  # which looks at the quota at its end
+    assert ran(place) == ["a"]
+
+
 class Forgetful(MemoryLedger):
     """A ledger whose answer is lost once: it does what it is asked to, and says that it failed."""
 

@@ -274,6 +274,33 @@ async def test_each_failed_attempt_has_its_log(place: Place) -> None:
     assert files_in(task.basedir / "logs") == {}
 
 
+async def test_no_attempt_writes_over_the_log_of_an_earlier_one(place: Place) -> None:
+    tries, mark = f"{place.path}/tries-$PDT_JOB", place.path / "mark"
+    script = f"echo x >>{tries}; echo $PDT_JOB $(wc -l <{tries}); test -e {mark}"
+    task = place.task(script, "a", "a.1", retry=pdt.Retry(2, delay=0.01))
+    for number in (2, 4):
+        await place.run(task)
+        record = await place.done.info("a")
+        assert (record["success"], record["attempt"]) == (False, number)
+        for job in ("a", "a.1"):
+            await place.done.delete(job)
+    logs = files_in(task.basedir / "logs")
+    assert logs == {f"{job}.{number}.log": f"{job} {number}\n" for job in ("a", "a.1") for number in range(1, 5)}
+    mark.touch()
+    await place.run(task)
+    assert (await place.done.info("a"))["attempt"] == 5
+    assert files_in(task.basedir / "logs") == {}
+    await place.done.delete("a")
+    await place.run(task)
+    assert (await place.done.info("a"))["attempt"] == 1
+
+
+async def test_only_the_last_logs_of_a_job_are_kept(place: Place) -> None:
+    task = place.task("echo again; exit 3", "a", retry=pdt.Retry(14, delay=0))
+    await place.run(task)
+    assert set(files_in(task.basedir / "logs")) == {f"a.{number}.log" for number in range(5, 15)}
+
+
 async def test_a_log_that_is_not_wanted_is_not_written(place: Place) -> None:
     task = place.task("echo out; exit 3", "a", keep_log=False)
     await place.run(task)

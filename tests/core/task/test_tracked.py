@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import threading
 import time
@@ -105,6 +106,24 @@ async def test_timeout(obedient: bool, place: Place) -> None:
     assert 0.3 <= time.monotonic() - start < 10
 
 
+async def test_what_goes_on_after_sigkill_is_said_once_and_in_the_record(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pdt.proc_manager.local_runner.STUCK_SECONDS", 0.0)  # nothing here withstands it for longer
+    script = "trap '' TERM; while :; do sleep 0.2; done"
+    record = await record_of(place, place.task(script, "a", timeout=0.2, grace=0.2))
+    assert record["reason"] == "timeout"
+    assert re.fullmatch(r"it went on after SIGKILL: process \d+ \(\w+\) is .+", record["error"])
+    (said,) = [entry.getMessage() for entry in caplog.records if "after SIGKILL" in entry.getMessage()]
+    assert record["error"].removeprefix("it went on after SIGKILL: ") in said
+
+
+async def test_what_ends_by_sigkill_is_not_remarked_upon(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    record = await record_of(place, place.task("trap '' TERM; echo begun; sleep 30", "a", timeout=0.2, grace=0.2))
+    assert record["error"] == "begun"
+    assert "SIGKILL" not in caplog.text
+
+
 async def test_the_grace_is_for_cleaning_up(place: Place) -> None:
     mark = place.path / "mark"
     script = f"trap 'sleep 0.3; echo clean >{mark}; exit 7' TERM; sleep 30 & wait"
@@ -185,9 +204,9 @@ async def test_attempts_of_another_boot_are_lost(place: Place, monkeypatch: pyte
         ("true", {"environ": {"A": "x" * 3_000_000}}, "its environment is larger than the system allows"),
         ("true", {"cwd": "/nowhere/at/all"}, "/nowhere/at/all"),
         ("true", {"cwd": "/etc/passwd"}, "/etc/passwd"),
-        ("echo {{ nothing }}", {}, "nothing"),
+        ("echo {{ env.NOTHING }}", {}, "NOTHING"),
         ("echo {{ input.key | required }}", {}, "required"),
-        ("#!/usr/bin/python3\nprint({{ job }})", {}, "say it with a filter"),
+        ("#!/usr/bin/python3\n{% if job %}print({{ job }}){% endif %}", {}, "say it with a filter"),
     ],
 )
 async def test_unlaunchable(template: str, options: dict[str, Any], error: str, place: Place) -> None:
@@ -349,7 +368,7 @@ async def test_failed_jobs_are_parked_where_nothing_depends_on_them(kind: str, k
     await place.failed.delete("a")
     report = await place.run(task, after)
     assert report.succeeded == {"task": 1, "after": 1}
-    assert (await place.done.info("a"))["attempt"] == 1
+    assert (await place.done.info("a"))["attempt"] == (3 if kind == "script" else 1)  # there are logs of the others
 
 
 @pytest.mark.parametrize("kind", KINDS)

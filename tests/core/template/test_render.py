@@ -178,8 +178,8 @@ def test_what_was_captured_may_be_passed_on() -> None:
         ("echo\n${#x}", 2, 1, "the beginning of a comment"),
         ("echo\n{{ x | nothing }}", 2, 8, "No filter named 'nothing'"),
         ("echo {{ x is nothing }}", 1, 14, "No test named 'nothing'"),
-        ("echo\n{{ x", 2, None, "unexpected end of template"),
-        ("{% if x %}\n", 1, None, "Unexpected end of template"),
+        ("echo\n{{ x", 2, 1, "unexpected end of template"),
+        ("{% if x %}\n", 1, 1, "Unexpected end of template"),
     ],
 )
 def test_template_that_is_none_is_refused(text: str, line: int, column: int | None, message: str) -> None:

@@ -97,6 +97,8 @@ class HeldError(PdtError):
     """Another controller holds this pipeline."""
 
     exit_code = 6
+    #: Whether that one shares it, so that there may be more of them.
+    is_shared = False
 
 
 class InvalidJobIdError(PdtError, KeyError, ValueError):

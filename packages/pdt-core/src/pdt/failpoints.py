@@ -2,7 +2,8 @@
 
 PDT_FAILPOINTS holds `NAME=ACTION` or `NAME=ACTION@N`, separated by ";": at the N-th time (by default the first) that
 the place NAME is passed, the process is killed (`kill`), a FailpointError is raised (`raise`), or whoever passes it
-never goes on (`hang`). NAME may be `*`, for any of them. What happens is said on standard error before.
+never goes on (`hang`). NAME may be `*`, for any of them, or `+`, for any that is passed after something has happened at
+one. What happens is said on standard error before.
 """
 
 from __future__ import annotations
@@ -104,19 +105,21 @@ class _Armed:
 
     def __init__(self, wanted: str) -> None:
         self._passed: Counter[str] = Counter()
+        self._has_acted = False
         self._actions: dict[tuple[str, int], str] = {}
         for part in filter(None, wanted.split(";")):
             name, _, rest = part.strip().partition("=")
             action, _, count = rest.partition("@")
-            if (name != "*" and name not in POINTS) or action not in ("kill", "raise", "hang"):
+            if name not in ("*", "+", *POINTS) or action not in ("kill", "raise", "hang"):
                 raise ValueError(f"{VARIABLE}: {part!r} is not NAME=ACTION@N with a name and an action of {__name__}")
             self._actions[name, int(count or 1)] = action
 
     def __call__(self, name: str) -> None:
-        for which in (name, "*"):
+        for which in (name, "*", "+") if self._has_acted else (name, "*"):
             self._passed[which] += 1
             action = self._actions.get((which, self._passed[which]))
             if action is not None:
+                self._has_acted = True
                 _act(name, action)
 
 

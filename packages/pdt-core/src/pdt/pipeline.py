@@ -13,15 +13,16 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from .controllers import ControllerLock
 from .errors import BackendError, ConfigurationError, NotFoundError, PipelineNotOpenError
 from .failpoints import hit
 from .plugins.hooks import Hooks, current_hooks
 from .repository.base import Repository
 from .session import Session
-from .store import ControllerLock, Store
+from .store import Store
 from .task.base import Task
 from .task.tracked import TrackedTask
-from .validation import check_records, missing_inputs, validate_repositories, with_parts
+from .validation import check_records, check_shared, missing_inputs, validate_repositories, with_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -90,7 +91,7 @@ class Pipeline:
         self._lock: ControllerLock | None = None
         self._missing_inputs: list[str] = []
         #: The tasks whose attempts are kept in the ledger.
-        self._booked: set[Task] = set()
+        self._booked: set[TrackedTask] = set()
         self._only_looks = False
         self.hooks: Hooks = Hooks()
         #: What was listed since it was opened, of repositories that can tell whether they have changed.
@@ -121,7 +122,8 @@ class Pipeline:
         """Set how this run goes.
 
         :param synchronous: whether a launch waits for its job's end.
-        :param metadata: whether the ends of jobs are recorded in `done`.
+        :param metadata: whether the ends of jobs are recorded in `done` or `failed`. Where they are not, each job runs
+            once in a run, besides what its `retry` policy says, and again in the next run.
         """
         for task in self._tasks.values():
             task.synchronous = synchronous
@@ -134,10 +136,11 @@ class Pipeline:
         """Whether the pipeline is open."""
         return self._stack is not None
 
-    async def open(self, *, only_look: bool = False) -> None:
+    async def open(self, *, only_look: bool = False, starts: bool = True) -> None:
         """Open the session, and validate every task and repository; if anything fails, all is closed again.
 
         :param only_look: whether nothing is made or started: a directory or file that is missing counts as empty.
+        :param starts: whether jobs are to be started, so that what they need is checked as well, such as templates.
         :raises ConfigurationError: if the pipeline is open already, or something in it is misconfigured.
         """
         if self.is_open:
@@ -149,11 +152,14 @@ class Pipeline:
             stack.callback(self._release)
             stack.push_async_callback(self._suspend)
             self._only_looks = only_look
+            self._let_launch(self.take_control)
             check_records(self._tasks.values())
             for task in self._tasks.values():
                 await task.validate()
                 if not task.disabled:
                     task.ready  # noqa: B018  raises if nothing is required, or nothing inhibits
+                    if starts and not only_look:
+                        await task.check()
             self._missing_inputs = missing_inputs(self._tasks.values())
             await validate_repositories(self._tasks.values(), self.repositories, only_look=only_look)
             await self.hooks.notify("pdt_pipeline_opened", pipeline=self)
@@ -180,6 +186,9 @@ class Pipeline:
         """Forget the run, and give the controller's lock back."""
         lock, self._lock, self._runner = self._lock, None, None
         self.listings.clear()
+        self._let_launch(None)
+        for task in self._booked:
+            task.book = None
         self._booked.clear()
         ledger = self.__dict__.pop("ledger", None)
         if ledger is not None:
@@ -207,13 +216,14 @@ class Pipeline:
                 f"pipeline {self.name!r} is not open", fix="use it inside `async with pipeline:`"
             )
 
-    def take_control(self) -> None:
-        """Become the only controller of this pipeline, until it is closed.
+    def take_control(self, *, shared: bool = False) -> None:
+        """Become the only controller of this pipeline, or one of several, until it is closed.
 
-        A pipeline whose repositories live in this process only needs no lock.
+        A pipeline whose repositories live in this process only needs no lock. One that has control keeps it as it is.
 
-        :raises HeldError: if another controller works on it.
-        :raises ConfigurationError: if it was opened only to look.
+        :param shared: whether other controllers that share it may work on it, too: each job is started by one of them.
+        :raises HeldError: if another controller works on it, and one of the two does not share it.
+        :raises ConfigurationError: if it was opened only to look, or cannot be shared.
         """
         self._require_open()
         if self._only_looks:
@@ -223,11 +233,13 @@ class Pipeline:
         missing, self._missing_inputs = self._missing_inputs, []
         for what in missing:
             logger.warning("%s did not exist; it is made, empty", what)
+        if shared and (self._lock is None or not self._lock.is_shared):
+            self._check_shared()
         if self._lock is None and any(repo.shared for repo in self.repositories):
             try:
                 self.store.claim_host()
                 lock = ControllerLock(self.store.lock_path(self.name))
-                lock.acquire()
+                lock.acquire(shared=shared)
             except OSError as error:
                 raise BackendError(
                     f"the store {self.store.path} of pipeline {self.name!r} cannot be used: {error.strerror or error}",
@@ -237,6 +249,28 @@ class Pipeline:
             hit("control.locked")
         self._give_books()
 
+    def _check_shared(self) -> None:
+        """Check that this pipeline can be shared.
+
+        :raises ConfigurationError: if it cannot, or this controller has it for itself.
+        """
+        if self._lock is not None:
+            raise ConfigurationError(
+                f"this controller has pipeline {self.name!r} for itself", fix="close it, and open it to share it"
+            )
+        check_shared(self._tasks.values())
+
+    @property
+    def shared_lock(self) -> ControllerLock | None:
+        """The lock of this controller, if it shares the pipeline with others."""
+        return self._lock if self._lock is not None and self._lock.is_shared else None
+
+    def _let_launch(self, take_control: Callable[[], None] | None) -> None:
+        """Have tasks whose jobs are launched by hand begin with control, so that the next controller finds those."""
+        for task in self._tasks.values():
+            if isinstance(task, TrackedTask):
+                task.take_control = take_control
+
     def _give_books(self) -> None:
         """Let tasks keep their attempts where the next controller finds them."""
         from .attempts.book import AttemptBook
@@ -245,7 +279,10 @@ class Pipeline:
             if not isinstance(task, TrackedTask) or task in self._booked:
                 continue
             self._booked.add(task)
-            if task.keeps_attempts:
+            lock = self.shared_lock
+            if lock is not None:
+                task.book = AttemptBook(self.ledger, task.name, owner=lock.number, owned=lock.numbers)
+            elif task.keeps_attempts:
                 task.book = AttemptBook(self.ledger, task.name)
             if self._lock is not None:
                 task.lock_file = os.fspath(self._lock.path.with_suffix(".workers"))
@@ -258,6 +295,11 @@ class Pipeline:
                     if await self.ledger.list(f"{kind}/{task.name}/"):
                         return True
         return False
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether there is a ledger by now, of this controller or of another."""
+        return "ledger" in vars(self) or (any(repo.shared for repo in self.repositories) and self.store.has_ledger())
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -279,8 +321,8 @@ class Pipeline:
         return self._runner
 
     @asynccontextmanager
-    async def _controlling(self) -> AsyncIterator[Runner]:
-        self.take_control()
+    async def _controlling(self, *, shared: bool = False) -> AsyncIterator[Runner]:
+        self.take_control(shared=shared)
         runner = self.runner
         async with runner.working():
             yield runner
@@ -307,14 +349,17 @@ class Pipeline:
         async with self._controlling() as runner:
             return await runner.launch_ready()
 
-    async def run(self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False) -> Report:
+    async def run(
+        self, *, forever: bool = False, launch_once: bool = False, fail_fast: bool = False, shared: bool = False
+    ) -> Report:
         """Update and launch until nothing moves any more, and report what was done.
 
         :param forever: go on when nothing moves, until stopped.
         :param launch_once: launch what is ready at first, and then only wait for it.
         :param fail_fast: start nothing more after the first failure.
+        :param shared: let other controllers that share it work on the pipeline, too.
         """
-        async with self._controlling() as runner:
+        async with self._controlling(shared=shared) as runner:
             return await runner.run(forever=forever, launch_once=launch_once, fail_fast=fail_fast)
 
     def stop(self) -> None:

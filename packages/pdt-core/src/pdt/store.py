@@ -1,14 +1,12 @@
-"""Where a pipeline keeps what it needs between runs, and the lock that makes its controller the only one."""
+"""Where a pipeline keeps what it needs between runs."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import time
-from errno import EACCES, EAGAIN
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import localfs
 from .errors import BackendError, HeldError
@@ -16,10 +14,7 @@ from .errors import BackendError, HeldError
 if TYPE_CHECKING:
     from .ledger import Ledger
 
-__all__ = ["ControllerLock", "Store", "local_state"]
-
-#: The locked files, and the processes that locked them: the system's locks do not keep a process from itself.
-_held: dict[tuple[int, int], int] = {}
+__all__ = ["Store", "local_state"]
 
 
 class Store:
@@ -139,92 +134,3 @@ def _can_lock(directory: Path) -> bool:
     finally:
         probe.unlink(missing_ok=True)
     return True
-
-
-class ControllerLock:
-    """The lock of a pipeline's controller: held until it is released or the process is gone, however it ends.
-
-    :param path: the file that is locked; it says who holds it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-        self._pid = 0
-
-    @property
-    def is_held(self) -> bool:
-        """Whether this object holds the lock; a process that was forked since does not."""
-        return self._descriptor is not None and self._pid == os.getpid()
-
-    def acquire(self) -> None:
-        """Take the lock, unless this object holds it.
-
-        :raises HeldError: if another controller holds it.
-        :raises BackendError: if it cannot be taken at all.
-        """
-        if self.is_held:
-            return
-        descriptor = self._open()
-        try:
-            # A lock of the process, not of the descriptor: no child inherits it.
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = self._holder(descriptor)
-            os.close(descriptor)
-            if error.errno in (EACCES, EAGAIN):
-                raise self._held_by(holder) from None
-            raise BackendError(f"cannot lock {self.path}: {error}", fix="put the store on a local disk") from error
-        state: dict[str, Any] = {"pid": os.getpid(), "host": _host(), "since": time.time()}
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(state).encode(), 0)
-        except OSError:
-            pass  # the disk is full: the lock holds without its holder's name
-        self._descriptor, self._pid = descriptor, os.getpid()
-        _held[_identity(os.fstat(descriptor))] = os.getpid()
-
-    def _open(self) -> int:
-        """Open the file; not if this process has locked it, for closing it again would free the lock."""
-        try:
-            if _held.get(_identity(os.lstat(self.path))) == os.getpid():
-                raise self._held_by("this process")
-        except FileNotFoundError:
-            pass  # it is made now
-        try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
-            raise BackendError(
-                f"cannot open the lock {self.path}: {error.strerror}",
-                fix="check that it is a file of yours, or remove it if no controller runs",
-            ) from error
-
-    def _held_by(self, holder: str) -> HeldError:
-        return HeldError(
-            f"another controller works on this pipeline: {holder} (lock {self.path})",
-            fix="wait for it, stop it, or give the pipelines different names",
-        )
-
-    @staticmethod
-    def _holder(descriptor: int) -> str:
-        try:
-            state = json.loads(os.pread(descriptor, 4096, 0))
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state["since"]))
-            return f"process {int(state['pid'])} on {state['host']}, since {since}"
-        except (ValueError, KeyError, TypeError, OverflowError, OSError):
-            return "a process that has just begun"
-
-    def release(self) -> None:
-        """Give the lock back, if this object holds it."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            if self._pid == os.getpid():
-                _held.pop(_identity(os.fstat(descriptor)), None)
-            os.close(descriptor)
-
-    def __del__(self) -> None:
-        self.release()
-
-
-def _identity(state: os.stat_result) -> tuple[int, int]:
-    return (state.st_dev, state.st_ino)

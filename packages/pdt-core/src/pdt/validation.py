@@ -9,8 +9,9 @@ from .link import Link
 from .repository.base import Repository
 from .repository.filesystem import FileRepositoryBase
 from .task.base import Task
+from .task.tracked import TrackedTask
 
-__all__ = ["check_records", "missing_inputs", "validate_repositories", "with_parts"]
+__all__ = ["check_records", "check_shared", "missing_inputs", "validate_repositories", "with_parts"]
 
 
 def with_parts(repos: Iterable[Repository]) -> list[Repository]:
@@ -43,6 +44,34 @@ def check_records(tasks: Iterable[Task]) -> None:
                 f"done=SqliteMetadataRepository('.pdt/records.sqlite', {task.name!r})",
             )
         writers[link.repo] = task.name
+
+
+def check_shared(tasks: Iterable[Task]) -> None:
+    """Refuse tasks of which several controllers would start the same job.
+
+    :raises ConfigurationError: if there is one.
+    """
+    for task in tasks:
+        if task.disabled:
+            continue
+        if not isinstance(task, TrackedTask):
+            raise ConfigurationError(
+                f"task {task.name!r} cannot be shared by several controllers: {type(task).__name__} claims no jobs",
+                fix="derive it from TrackedTask, or run the pipeline without --shared",
+            )
+        for name, repo in (("done", task.done), ("failed", task.failed)):
+            if repo is not None and not repo.shared:
+                raise ConfigurationError(
+                    f"task {task.name!r} cannot be shared by several controllers: its {name} lives in this process, "
+                    "where no other sees which jobs have ended",
+                    fix="keep the records on disk, for example "
+                    f"{name}=SqliteMetadataRepository('.pdt/records.sqlite', {task.name!r}), or run without --shared",
+                )
+        if not task.metadata:
+            raise ConfigurationError(
+                f"task {task.name!r} cannot be shared by several controllers: its jobs leave no records",
+                fix="leave out settings(metadata=False), or run without --shared",
+            )
 
 
 def missing_inputs(tasks: Iterable[Task]) -> list[str]:

@@ -10,12 +10,54 @@ from typing import Any
 
 import pytest
 
-from pdt import Pipeline
-from tests.core.cli.support import call, run_pdt, running_pdt, until, write_processes
+from pdt import InProcessMetadataRepository, Pipeline, Task
+from tests.core.cli.support import call, run_pdt, running_pdt, until, write_processes, write_project
 
 SLOW = "touch began-{job}; sleep 60 & echo $! > pid-{job}; wait"
 #: Ignores that it is told to end.
 STUBBORN = "trap '' TERM; touch began-{job}; while :; do sleep 1; done"
+
+
+#: A pipeline of functions: one job at a time in a worker process, the others in this one.
+FUNCTIONS = """
+import asyncio
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+import pdt
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+texts = pdt.FileRepository(HERE + "/in", extension=".txt")
+
+def records(name):
+    return pdt.SqliteMetadataRepository(HERE + "/.pdt/records.sqlite", name)
+
+def begin(task, job):
+    open(f"{HERE}/began-{task}-{job}", "x").close()
+    return os.path.getsize(f"{HERE}/in/{job}.txt") > 0
+
+async def waits(job):
+    if begin("waits", job):
+        await asyncio.sleep(60)
+
+def blocks(job):
+    if begin("blocks", job):
+        time.sleep(60)
+
+def works(job):
+    if begin("works", job):
+        time.sleep(60)
+
+tasks = [
+    pdt.InProcessSyncTask("waits", records("waits"), func=waits),
+    pdt.InProcessSyncTask("blocks", records("blocks"), func=blocks),
+    pdt.ExecutorTask("works", partial(ProcessPoolExecutor, 1), records("works"), func=works, retry=3),
+]
+for task in tasks:
+    task.link("input", texts, is_input=True)
+pipeline = pdt.Pipeline(tasks)
+"""
 
 
 def scripts(*jobs: str, text: str = SLOW) -> dict[str, str]:
@@ -139,9 +181,56 @@ def test_jobs_that_do_not_run(tmp_path: Path) -> None:
     assert "no job matches 'b*'" in result.stderr
 
 
-def test_functions_cannot_be_cancelled(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(pipeline, "cancel", "count", "a") == 1
+def test_the_jobs_of_a_strangers_task_are_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Mailbox(Task):
+        async def launch(self, job: str) -> None: ...
+
+        async def update(self) -> bool:
+            return False
+
+    task = Mailbox("mail")
+    task.link("input", InProcessMetadataRepository({"a": {}}), is_input=True)
+    task.link("sent", InProcessMetadataRepository(), is_status=True, inhibits_start=True)
+    pipeline = Pipeline([task], store=tmp_path)
+    assert call(pipeline, "cancel", "mail", "a") == 1
     error = capsys.readouterr().err
-    assert "the jobs of task 'count' run inside their controller" in error
-    assert "fix: press Ctrl-C there" in error
-    assert call(pipeline, "cancel", "cuont", "a") == 3
+    assert "task 'mail' is Mailbox, whose jobs nobody else can end" in error
+    assert "fix: derive it from TrackedTask" in error
+    assert call(pipeline, "cancel", "mial", "a") == 3
+
+
+# Functions.
+
+
+def test_functions_are_cancelled_by_the_controller_that_runs_them(tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": "long", "b": "", "c": "long"}, FUNCTIONS)
+    with running_pdt("run", "-q", cwd=tmp_path) as controller:
+        until(lambda: (tmp_path / "began-waits-a").exists() and (tmp_path / "began-blocks-a").exists())
+        until(lambda: (tmp_path / "began-works-a").exists() or (tmp_path / "began-works-c").exists())
+        for task in ("waits", "blocks"):
+            result = run_pdt("cancel", task, "a", cwd=tmp_path)
+            assert (result.returncode, result.stdout) == (0, f"{task} a: cancelled\n")
+            assert "it is asked to cancel 1 job" in result.stderr
+        result = run_pdt("cancel", "works", "a", "c", cwd=tmp_path)
+        assert result.returncode == 0
+        assert sorted(result.stdout.splitlines()) == ["works a: cancelled", "works c: cancelled"]
+        result = run_pdt("cancel", "waits", "b", "nobody", cwd=tmp_path)
+        assert result.returncode == 3
+        assert "waits b does not run: it has succeeded" in result.stderr
+        result = run_pdt("cancel", "waits", "*", cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (0, "waits c: cancelled\n")
+        assert run_pdt("cancel", "blocks", "c", cwd=tmp_path).returncode == 0
+        assert controller.wait(30) == 1
+    rows = json.loads(run_pdt("failures", "-o", "json", cwd=tmp_path).stdout)
+    tasks = ("waits", "blocks", "works")
+    assert {(row["task"], row["job"]) for row in rows} == {(task, job) for task in tasks for job in "ac"}
+    assert {row["reason"] for row in rows} == {"cancelled"}
+    assert run_pdt("ls", "works.done", cwd=tmp_path).stdout.split() == ["a", "b", "c"]
+
+
+def test_functions_of_a_pipeline_that_nobody_runs_do_not_run(tmp_path: Path) -> None:
+    write_project(tmp_path, {"a": "long"}, FUNCTIONS)
+    result = run_pdt("cancel", "waits", "a", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "waits a does not run" in result.stderr
+    assert not (tmp_path / "began-waits-a").exists()

@@ -92,11 +92,14 @@ def test_nothing_failed(failed: Path) -> None:
 
 
 def test_the_log_stays(failed: Path) -> None:
-    (failed / "in" / "a.txt").write_text("echo what happened; exit 1")
+    for what in ("this", "that"):
+        (failed / "in" / "a.txt").write_text(f"echo {what} happened; exit 1")
+        run_pdt("retry", "work", "a", cwd=failed)
+        run_pdt("run", "-q", cwd=failed)
+    assert run_pdt("logs", "work", "a", cwd=failed).stdout == "that happened\n"
     run_pdt("retry", "work", "a", cwd=failed)
-    run_pdt("run", "-q", cwd=failed)
-    run_pdt("retry", "work", "a", cwd=failed)
-    assert run_pdt("logs", "work", "a", "--attempt", "1", cwd=failed).stdout == "what happened\n"
+    for number, what in (("2", "this"), ("3", "that")):
+        assert run_pdt("logs", "work", "a", "--attempt", number, cwd=failed).stdout == f"{what} happened\n"
 
 
 def test_a_run_that_goes_on_takes_it_up(failed: Path) -> None:

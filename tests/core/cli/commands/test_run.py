@@ -20,7 +20,7 @@ from pdt import (
     Resources,
     run,
 )
-from tests.core.cli.support import PROJECT, call, make_pipeline, run_pdt, write_project
+from tests.core.cli.support import PROJECT, TEXTS, call, make_pipeline, run_pdt, write_project
 
 
 def test_a_run_goes_to_the_end_and_says_what_was_done(project: Path) -> None:
@@ -193,6 +193,25 @@ def test_another_controller_is_respected(
 
     assert asyncio.run(while_held()) == 6
     assert capsys.readouterr().err.startswith("error: another controller works on this pipeline: ")
+
+
+def test_a_pipeline_may_be_shared(project: Path) -> None:
+    ended = run_pdt("run", "--shared", cwd=project)
+    assert ended.returncode == 1  # d fails
+    assert "count: 2 ok, 1 failed" in ended.stderr
+    again = run_pdt("run", "--shared", cwd=project)
+    assert (again.returncode, again.stderr) == (0, "nothing to do\n")
+
+
+def test_what_lives_in_memory_cannot_be_shared(tmp_path: Path) -> None:
+    in_memory = PROJECT.replace(
+        'pdt.SqliteMetadataRepository(RECORDS, "count-done")', "pdt.InProcessMetadataRepository()"
+    )
+    write_project(tmp_path, TEXTS, in_memory)
+    ended = run_pdt("run", "--shared", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "error: task 'count' cannot be shared by several controllers: its done lives in this process" in ended.stderr
+    assert "or run without --shared" in ended.stderr
 
 
 def test_progress_can_be_asked_for_off_a_terminal(project: Path) -> None:

@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Collection, Iterable, Mapping, Set
+from datetime import UTC, datetime
+from typing import Any
 
-from ..job import quoted, unquoted
+from ..job import unquoted
 from ..ledger.base import Ledger
-
-if TYPE_CHECKING:
-    from ..errors import CorruptRecordError
+from .entries import FORMAT, Claim, Decision, Entries
 
 __all__ = ["AttemptBook", "Claim", "Decision"]
-
-#: What this version writes, and the newest that it reads.
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An attempt that somebody is about to make, or has made.
-
-    :param job: the job.
-    :param number: 1 for the first attempt of the job, and so on.
-    :param token: tells this attempt from every other.
-    :param place: where it runs.
-    :param at: when it was claimed, in seconds of the machine's own clock since its boot.
-    :param since: when it was claimed, by the time of day, for people.
-    """
-
-    job: str
-    number: int
-    token: str
-    place: Mapping[str, Any] = field(default_factory=dict)
-    at: float = 0.0
-    since: str = ""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """That the results of an attempt count: whoever finds it may carry it out.
-
-    :param job: the job.
-    :param token: of the attempt.
-    :param outcome: the record of its end.
-    :param failed: whether the record goes to the repository of failed jobs.
-    :param moves: the files and directories to put in place, each with where it lies now.
-    :param streams: the files to copy into repositories, each with the name of its link.
-    """
-
-    job: str
-    token: str
-    outcome: Mapping[str, Any]
-    failed: bool = False
-    moves: Sequence[Sequence[str]] = ()
-    streams: Sequence[Sequence[str]] = ()
 
 
 class AttemptBook:
@@ -63,49 +19,111 @@ class AttemptBook:
 
     :param ledger: where they are kept.
     :param task: the task's name.
+    :param owner: what stands for this controller in its claims, where several share the pipeline.
+    :param owned: Optional: the owners whose claims this controller looks after, now and later; by default it is the
+        only one, and looks after all. A job belongs to the owner of its newest claim.
     """
 
-    def __init__(self, ledger: Ledger, task: str) -> None:
+    def __init__(self, ledger: Ledger, task: str, *, owner: int = 0, owned: Set[int] | None = None) -> None:
         self.ledger = ledger
         self._task = task
+        self._entries = Entries(ledger, task)
+        self._owner = owner
+        self._owned = owned
         #: By job, why its attempts ended that were not the last.
         self.ends: dict[str, list[str]] = {}
         #: By token, the places of attempts that have ended and were not the last of their jobs, as `load` found them.
         self.over: dict[str, Mapping[str, Any]] = {}
+        #: The jobs that belong to somebody else, as `load` found them.
+        self.foreign: set[str] = set()
+        #: By job, the number of an attempt that is settled, of which there is something left: later ones get larger.
+        self.above: Mapping[str, int] = {}
+        #: By job, the seconds until its next attempt is due, and why the last one ended, as `load` found them.
+        self.delayed: dict[str, tuple[float, str]] = {}
         #: By job, the number of its claims that are not settled.
         self._numbers: dict[str, int] = {}
         #: By job, the number of the last attempt in `ends`.
         self._ended: dict[str, int] = {}
 
-    def _key(self, kind: str, job: str, number: int | None = None) -> str:
-        return f"{kind}/{self._task}/{quoted(job)}" + ("" if number is None else f"/{number}")
+    @property
+    def is_shared(self) -> bool:
+        """Whether other controllers keep their attempts in the same ledger."""
+        return self._owned is not None
 
-    async def load(self) -> tuple[list[Claim], dict[str, Decision]]:
+    async def load(self, owners: Collection[int] | None = None) -> tuple[list[Claim], dict[str, Decision]]:
         """Read what earlier controllers left: the newest claim of each job, and the decisions by token.
+
+        :param owners: Optional: those to read in addition to what was read before; by default everything is read anew.
+        :raises CorruptRecordError: if an entry cannot be read, or a newer version of pdt wrote it.
+        """
+        if owners is None:
+            self.ends.clear()
+            self._numbers.clear()
+            self._ended.clear()
+            self.delayed.clear()
+        made, owned_by = await self._made()
+        ended = {self._entries.numbered(key): value for key, value in await self._entries.of("end")}
+        if self._owned is not None:
+            if owners is None:
+                await self._claim_left(dict(sorted(ended)), made, owned_by)
+            mine = {job for job, owner in owned_by.items() if owner in (self._owned if owners is None else owners)}
+            self.foreign = made.keys() - mine
+            made = {job: made[job] for job in mine}
+            ended = {(job, number): end for (job, number), end in ended.items() if job in mine}
+        for job, claims in made.items():
+            self._numbers[job] = max(claim.number for claim in claims)
+            self.ends.pop(job, None)
+            self._ended.pop(job, None)
+        for job, number in sorted(ended):
+            reason = self._entries.read(self._entries.key("end", job, number), ended[job, number], "reason")
+            self.ends.setdefault(job, []).extend(reason)
+            self._ended[job] = number
+            self._numbers[job] = max(self._numbers.get(job, 0), number)
+        for job in {job for job, _ in ended}:
+            if self._numbers[job] == self._ended[job]:
+                self.delayed[job] = _delay(ended[job, self._ended[job]])
+        decisions = {}
+        for key, value in await self._entries.of("commit"):
+            job = unquoted(key.rsplit("/", 1)[1])
+            if self._owned is None or job in made:
+                token, *rest = self._entries.read(key, value, "token", "outcome", "failed", "moves", "streams")
+                decisions[token] = Decision(job, token, *rest)
+        self.over.clear()
+        return [claim for job in made for claim in self._current(job, made[job])], decisions
+
+    async def _made(self) -> tuple[dict[str, list[Claim]], dict[str, int]]:
+        """Return the claims of each job that has any, and whom it belongs to."""
+        made: dict[str, list[Claim]] = {}
+        newest: dict[str, tuple[int, int]] = {}
+        for key, value in await self._entries.of("claim"):
+            job, number = self._entries.numbered(key)
+            token, place, at, since = self._entries.read(key, value, "token", "place", "at", "since")
+            made.setdefault(job, []).append(Claim(job, number, token, place, at, since))
+            newest[job] = max(newest.get(job, (0, 0)), (number, self._entries.owner(key, value)))
+        return made, {job: owner for job, (_, owner) in newest.items()}
+
+    async def _claim_left(
+        self, last: Mapping[str, int], made: dict[str, list[Claim]], owned_by: dict[str, int]
+    ) -> None:
+        """Make jobs one's own of which attempts have ended that nobody has claimed: a controller that worked alone did.
+
+        :param last: by job, the number of the last attempt that has ended.
+        """
+        for claim in await self.claim(Claim(job, last[job], os.urandom(16).hex()) for job in last.keys() - made.keys()):
+            made[claim.job] = [claim]
+            owned_by[claim.job] = self._owner
+
+    async def owners(self) -> tuple[set[int], set[int]]:
+        """Return the owners of jobs, and those of them with a job whose newest attempt has not ended.
 
         :raises CorruptRecordError: if an entry cannot be read, or a newer version of pdt wrote it.
         """
-        made: dict[str, list[Claim]] = {}
-        self.ends.clear()
-        self.over.clear()
-        self._numbers.clear()
-        self._ended.clear()
-        for key, value in await self._entries("claim"):
-            job, number = self._numbered(key)
-            token, place, at, since = self._read(key, value, "token", "place", "at", "since")
-            made.setdefault(job, []).append(Claim(job, number, token, place, at, since))
-            self._numbers[job] = max(self._numbers.get(job, 0), number)
-        ends = [(self._numbered(key), *self._read(key, value, "reason")) for key, value in await self._entries("end")]
-        for (job, number), reason in sorted(ends):
-            self.ends.setdefault(job, []).append(reason)
-            self._ended[job] = number
-            self._numbers[job] = max(self._numbers.get(job, 0), number)
-        decisions = {}
-        for key, value in await self._entries("commit"):
-            job = unquoted(key.rsplit("/", 1)[1])
-            token, *rest = self._read(key, value, "token", "outcome", "failed", "moves", "streams")
-            decisions[token] = Decision(job, token, *rest)
-        return [claim for job in made for claim in self._current(job, made[job])], decisions
+        made, owned_by = await self._made()
+        ended = {self._entries.numbered(key) for key in await self.ledger.list(f"end/{self._task}/")}
+        at_work = {
+            owned_by[job] for job, claims in made.items() if (job, max(claim.number for claim in claims)) not in ended
+        }
+        return set(owned_by.values()), at_work
 
     def _current(self, job: str, claims: list[Claim]) -> list[Claim]:
         """Return the newest of a job's claims, unless it has ended and the next has not been claimed."""
@@ -115,68 +133,30 @@ class AttemptBook:
         self.over.update((claim.token, claim.place) for claim in over)
         return [] if newest in over else [newest]
 
-    async def _entries(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return the entries of one kind.
-
-        :raises CorruptRecordError: if this version cannot read one.
-        """
-        entries = sorted((await self.ledger.items(f"{kind}/{self._task}/")).items())
-        for key, value in entries:
-            found = value.get("format")
-            if found != FORMAT:
-                newer = isinstance(found, int) and found > FORMAT
-                written = f"a newer pdt wrote it (format {found}, this one reads {FORMAT})"
-                raise self._corrupt(key, written if newer else f"its format is {found!r}")
-        return entries
-
-    def _read(self, key: str, value: Mapping[str, Any], *names: str) -> list[Any]:
-        missing = [name for name in names if name not in value]
-        if missing:
-            raise self._corrupt(key, f"it has no {', '.join(missing)}")
-        return [value[name] for name in names]
-
-    def _numbered(self, key: str) -> tuple[str, int]:
-        job, _, number = key.split("/", 2)[2].partition("/")
-        if not number.isdecimal():
-            raise self._corrupt(key, "its key does not end with a job and the number of an attempt")
-        return unquoted(job), int(number)
-
-    def _corrupt(self, key: str, why: str) -> CorruptRecordError:
-        from ..errors import CorruptRecordError
-
-        return CorruptRecordError(repr(self.ledger), key, why)
-
     async def claim(self, claims: Iterable[Claim]) -> list[Claim]:
         """Write claims, and return those that nobody else had written."""
-        wanted = {self._key("claim", claim.job, claim.number): claim for claim in claims}
-        won = await self._insert(wanted)
+        wanted = {self._entries.key("claim", claim.job, claim.number): claim for claim in claims}
+        won = await self._entries.insert(wanted, {"controller": self._owner} if self.is_shared else {})
         for key in won:
             self._numbers[wanted[key].job] = wanted[key].number
         return [claim for key, claim in wanted.items() if key in won]
 
-    async def _insert(self, wanted: Mapping[str, Claim] | Mapping[str, Decision]) -> set[str]:
-        """Write entries, and return the keys of those that stand; also if a call did it whose answer was lost."""
-        won = await self.ledger.insert_all({key: _entry(thing) for key, thing in wanted.items()})
-        for key in wanted.keys() - won:
-            entry = await self.ledger.get(key)
-            if entry is not None and entry.get("token") == wanted[key].token:
-                won.add(key)
-        return won
-
     def next_number(self, job: str) -> int:
         """Return the number of the job's next attempt."""
-        return self._numbers.get(job, 0) + 1
+        # What keeps others from a job is that they come to the same number, whatever is left here of earlier ones.
+        above = 0 if self.is_shared else self.above.get(job, 0)
+        return max(self._numbers.get(job, 0), above) + 1
 
     async def release(self, claims: Iterable[Claim]) -> None:
         """Take back claims of attempts that were not begun."""
         claims = list(claims)
-        await self.ledger.delete_all(self._key("claim", claim.job, claim.number) for claim in claims)
+        await self.ledger.delete_all(self._entries.key("claim", claim.job, claim.number) for claim in claims)
         for claim in claims:
             self._numbers[claim.job] = claim.number - 1
 
     async def end(self, job: str, number: int, outcome: Mapping[str, Any]) -> None:
         """Note the end of an attempt that is not the job's last."""
-        await self.ledger.insert(self._key("end", job, number), {"format": FORMAT, **outcome})
+        await self.ledger.insert(self._entries.key("end", job, number), {"format": FORMAT, **outcome})
         self._numbers[job] = max(self._numbers.get(job, 0), number)
         if self._ended.get(job, 0) < number:  # else it is said again
             self._ended[job] = number
@@ -184,8 +164,8 @@ class AttemptBook:
 
     async def decide(self, decisions: Iterable[Decision]) -> set[str]:
         """Write decisions, and return the tokens of those that stand: a job's first one, whoever wrote it."""
-        wanted = {self._key("commit", decision.job): decision for decision in decisions}
-        return {wanted[key].token for key in await self._insert(wanted)}
+        wanted = {self._entries.key("commit", decision.job): decision for decision in decisions}
+        return {wanted[key].token for key in await self._entries.insert(wanted)}
 
     async def settle(self, jobs: Iterable[str]) -> None:
         """Forget jobs that are recorded: their claims, ends and decisions."""
@@ -193,16 +173,23 @@ class AttemptBook:
         for job in jobs:
             # The decision goes last: as long as there is anything of the job, it says what to do.
             for number in range(1, self._numbers.pop(job, 0) + 1):
-                keys.append(self._key("claim", job, number))
+                keys.append(self._entries.key("claim", job, number))
                 if job in self.ends:
-                    keys.append(self._key("end", job, number))
+                    keys.append(self._entries.key("end", job, number))
             self.ends.pop(job, None)
             self._ended.pop(job, None)
-            keys.append(self._key("commit", job))
+            keys.append(self._entries.key("commit", job))
         await self.ledger.delete_all(keys)
 
 
-def _entry(thing: Claim | Decision) -> dict[str, Any]:
-    entry = {"format": FORMAT, **vars(thing)}
-    del entry["job"]
-    return entry
+def _delay(end: Mapping[str, Any]) -> tuple[float, str]:
+    """Return what is left of the delay after an attempt's end, and why that ended.
+
+    By a clock that has been set back since, the whole delay is left, and no more.
+    """
+    delay, since = end.get("delay"), end.get("end_time")
+    left = 0.0
+    if isinstance(delay, int | float) and isinstance(since, datetime):
+        left = min(delay, max(0.0, delay - (datetime.now(UTC) - since).total_seconds()))
+    what = end.get("error") or end.get("exception")
+    return left, f"{end['reason']}: {what}" if what else end["reason"]

@@ -86,6 +86,9 @@ def run(
         typer.Option("--timeout", metavar="SECONDS", min=0, help="Give up after so many seconds (exit status 4)."),
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing after the first failure.")] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Let others that are started with --shared work on it, too.")
+    ] = False,
     durability: Annotated[
         Literal["power", "process"] | None,
         typer.Option("--durability", help="What done jobs survive: a power cut, or only a crash."),
@@ -126,11 +129,12 @@ def cancel(
         typer.Argument(metavar="JOB", help="Job ids, globs over what runs, or - to read them from stdin."),
     ],
 ) -> None:
-    """End the processes of jobs, which are recorded as cancelled.
+    """End jobs, which are recorded as cancelled.
 
-    They are told to end by SIGTERM, and killed when the task's `grace` has passed. Another controller that runs the
-    pipeline is asked to do it, and waited for. A job that does not run is said so (exit status 1). Only what runs as
-    processes can be cancelled: a function runs inside its controller, which Ctrl-C ends.
+    Processes are told to end by SIGTERM, and killed when the task's `grace` has passed; what an `async def` waits for
+    is cancelled. A function in a thread cannot be ended: it runs on, and what it returns does not count. Another
+    controller that runs the pipeline is asked to do all that, and waited for. A job that does not run is said so
+    (exit status 1).
     """
 
 

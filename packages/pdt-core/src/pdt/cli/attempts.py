@@ -34,11 +34,6 @@ class Attempts(NamedTuple):
         number = max(self.claims, default=0)
         return number if number > max(self.ends, default=0) and not self.is_decided else None
 
-    @property
-    def next_number(self) -> int:
-        """The number of the attempt that the job waits for, or has begun."""
-        return max([*self.claims, *(number + 1 for number in self.ends)], default=1)
-
     def seconds_left(self) -> float | None:
         """Return the seconds until the next attempt may begin, or None if the job does not wait for one."""
         if not self.ends or self.current is not None or self.is_decided:
@@ -61,7 +56,7 @@ def as_process(task: Task) -> ProcessTask | None:
 
 async def attempts_of(pipeline: Pipeline, task: Task, job: str) -> Attempts:
     """Return what the ledger says of a job; nothing where there is no ledger."""
-    if not _has_ledger(pipeline):
+    if not pipeline.has_ledger:
         return Attempts({}, {})
     ledger, name = pipeline.ledger, f"{task.name}/{quoted(job)}"
     claims = await ledger.items(f"claim/{name}/")
@@ -78,7 +73,7 @@ async def running_jobs(pipeline: Pipeline, task: ProcessTask) -> tuple[set[str],
 
     Some are claimed in advance, and what has begun just now is not written down yet.
     """
-    if not _has_ledger(pipeline):
+    if not pipeline.has_ledger:
         return set(), set()
     ended: dict[str, int] = {}
     for job, number in await _numbers(pipeline, "end", task):
@@ -89,7 +84,7 @@ async def running_jobs(pipeline: Pipeline, task: ProcessTask) -> tuple[set[str],
 
 async def waiting_jobs(pipeline: Pipeline, task: Task) -> set[str]:
     """Return the jobs of a task that failed, have another attempt and have not begun it."""
-    if not (isinstance(task, TrackedTask) and task.keeps_attempts and _has_ledger(pipeline)):
+    if not (isinstance(task, TrackedTask) and task.keeps_attempts and pipeline.has_ledger):
         return set()
     last: dict[str, int] = {}
     for job, number in await _numbers(pipeline, "end", task):
@@ -106,9 +101,3 @@ async def _numbers(pipeline: Pipeline, kind: str, task: Task) -> list[tuple[str,
 def _number(key: str) -> int:
     number = key.rpartition("/")[2]
     return int(number) if number.isdecimal() else 0
-
-
-def _has_ledger(pipeline: Pipeline) -> bool:
-    return "ledger" in vars(pipeline) or (
-        any(repo.shared for repo in pipeline.repositories) and pipeline.store.has_ledger()
-    )

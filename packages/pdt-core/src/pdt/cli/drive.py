@@ -22,16 +22,22 @@ T = TypeVar("T")
 
 
 def drive(
-    pipeline: Pipeline, body: Callable[[Pipeline], Awaitable[T]], *, loop: bool = False, only_look: bool = False
+    pipeline: Pipeline,
+    body: Callable[[Pipeline], Awaitable[T]],
+    *,
+    loop: bool = False,
+    only_look: bool = False,
+    starts: bool = True,
 ) -> T:
     """Return what `body` makes of the pipeline while it is open.
 
     :param loop: whether `body` itself needs an event loop.
     :param only_look: whether nothing is to be made.
+    :param starts: whether jobs may be started.
     """
 
     async def opened() -> T:
-        await open_pipeline(pipeline, only_look=only_look)
+        await open_pipeline(pipeline, only_look=only_look, starts=starts)
         try:
             return await body(pipeline)
         finally:
@@ -55,15 +61,16 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-async def open_pipeline(pipeline: Pipeline, *, only_look: bool = False) -> None:
+async def open_pipeline(pipeline: Pipeline, *, only_look: bool = False, starts: bool = True) -> None:
     """Open a pipeline.
 
     :param only_look: whether nothing is to be made.
+    :param starts: whether jobs may be started.
     :raises BackendError: if a store cannot be used.
     :raises ConfigurationError: if it cannot be opened for another reason, whatever its parts raise.
     """
     try:
-        await pipeline.open(only_look=only_look)
+        await pipeline.open(only_look=only_look, starts=starts)
     except BackendError as error:
         where = " ".join(["opening the pipeline", *_where(error)])
         raise BackendError(f"{where} failed: {error.message}", fix=error.fix) from error

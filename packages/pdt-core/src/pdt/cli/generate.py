@@ -196,7 +196,7 @@ commands, without `-f`. What was asked for goes to stdout, everything else to st
 | 2 | the command, the pipeline or a job id is wrong |
 | 3 | there is no such task, link or job |
 | 4 | `--timeout` ran out |
-| 5 | a store or an executor failed |
+| 5 | a store or an executor failed, or a record is corrupt |
 | 6 | another controller holds the pipeline |
 | 7 | a bug in pdt |
 | 130 | interrupted |"""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["execute", "run", "run_in"]
 
 HELP = ("-h", "--help")
+#: The commands that start jobs, so that what those need is checked before.
+STARTING = frozenset({"run", "update", "launch", "shell"})
 
 
 def run(words: Sequence[str]) -> int:
@@ -97,5 +99,11 @@ def execute(invocation: Invocation, command: Command, parameters: dict[str, Any]
             return result
 
         only_look = command.group == "look" or bool(parameters.get("dry_run"))
-        status = drive(invocation.pipeline, in_open_pipeline, loop=command.needs == "loop", only_look=only_look)
+        status = drive(
+            invocation.pipeline,
+            in_open_pipeline,
+            loop=command.needs == "loop",
+            only_look=only_look,
+            starts=command.name in STARTING,
+        )
     return status

@@ -38,6 +38,7 @@ def run_session(
     launch_once: bool,
     timeout: float | None,
     fail_fast: bool,
+    shared: bool,
     quiet: bool,
     progress: bool | None,
 ) -> int:
@@ -45,16 +46,17 @@ def run_session(
 
     :param pipeline: closed, or open for this run only.
     """
-    session = _Session(pipeline, forever, quiet)
+    session = _Session(pipeline, forever, quiet, shared)
     shown = Progress(pipeline, sys.stderr) if is_wanted(progress) and not quiet else None
     return asyncio.run(session.run(launch_once, timeout, fail_fast, shown))
 
 
 class _Session:
-    def __init__(self, pipeline: Pipeline, forever: bool, quiet: bool) -> None:
+    def __init__(self, pipeline: Pipeline, forever: bool, quiet: bool, shared: bool) -> None:
         self._pipeline = pipeline
         self._forever = forever
         self._quiet = quiet
+        self._shared = shared
         self._runs = False
         self._left = 0
         self._shown: Progress | None = None
@@ -98,7 +100,7 @@ class _Session:
         try:
             async with asyncio.timeout(timeout) as deadline, asyncio.TaskGroup() as group:
                 shower = group.create_task(self._shown.show()) if self._shown is not None else None
-                self._pipeline.take_control()
+                self._pipeline.take_control(shared=self._shared)
                 self._pipeline.runner  # noqa: B018  from here on there is something to stop
                 self._runs = True
                 report = await self._pipeline.run(forever=self._forever, launch_once=launch_once, fail_fast=fail_fast)

@@ -24,6 +24,7 @@ COMMANDS = {
             Parameter(name="launch_once", kind="flag", default=False, flags=("--launch-once",)),
             Parameter(name="timeout", kind="float", flags=("--timeout",), least=0),
             Parameter(name="fail_fast", kind="flag", default=False, flags=("--fail-fast",)),
+            Parameter(name="shared", kind="flag", default=False, flags=("--shared",)),
             Parameter(name="durability", kind="text", flags=("--durability",), choices=("power", "process")),
             Parameter(name="quiet", kind="flag", default=False, flags=("-q", "--quiet")),
             Parameter(name="progress", kind="flag", flags=("--progress",), off=("--no-progress",)),
@@ -56,7 +57,7 @@ COMMANDS = {
     "cancel": Command(
         "cancel",
         "run",
-        "End the processes of jobs, which are recorded as cancelled.",
+        "End jobs, which are recorded as cancelled.",
         "cancel:cancel",
         "loop",
         (

@@ -32,7 +32,7 @@ Arguments = TypeVarTuple("Arguments")
 
 #: A batch is committed when it has this many records, or is this old.
 BATCH = 64
-BATCH_SECONDS = 0.02
+BATCH_SECONDS = 0.05
 #: Records that may wait for the disk before jobs do.
 MOST_PENDING = 2048
 #: Times that a store is asked to take a record, and seconds before the second time.

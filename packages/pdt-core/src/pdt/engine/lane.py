@@ -68,6 +68,11 @@ class Lane:
         return max(0, self.task.concurrency - self._taken)
 
     @property
+    def share(self) -> int:
+        """How many more jobs the lane takes where other controllers wait for some."""
+        return max(0, self.task.shared_concurrency - self._taken)
+
+    @property
     def busy(self) -> frozenset[str] | set[str]:
         """The jobs that are not to be started now, whatever the listings say."""
         return self.in_flight | self.ended | self.finished

@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, S
 from ..failpoints import hit
 from ..plugins.hooks import Hooks
 from ..task.base import Task
+from ..task.record import now
 from ..task.tracked import TrackedTask
 from .backoff import Backoff
 from .commit import Ended, GroupCommit
 from .lane import Lane
 from .look import View, cancel_and_wait
 from .quotas import Quotas
-from .recheck import deciders, still_ready
+from .recheck import deciders, ended_since, still_ready
 from .report import Report
 from .schedule import Denial, Plan, admit, make_plan
 from .snapshot import transient_leaves
@@ -32,8 +33,11 @@ LONGEST_DELAY = 60.0
 #: A launch that changes nothing is repeated after this many seconds at first, and at last.
 IDLE_DELAYS = (0.05, 1.0)
 
-#: Jobs that are claimed together.
+#: Jobs that are claimed together, where no other controller waits for some.
 CLAIM_AHEAD = 63
+#: A job that another controller has claimed is tried again after so many seconds at most, first and later; all such
+#: jobs at once.
+LOST_SECONDS = (0.25, 1.0)
 #: Seconds that the stores that inhibit a task may take to answer for a chunk of jobs.
 CHECK_SECONDS = 60.0
 
@@ -92,6 +96,7 @@ class Launcher:
         self.retries: Backoff[tuple[str, str]] = Backoff(0.0, 0.0, None)
         self._tells_launched = hooks.active("pdt_job_launched")
         self._tells_finished = hooks.active("pdt_job_finished")
+        self._asks_before_launch = hooks.active("pdt_should_launch")
         self._waiting_since: dict[str, float] = {}
         self.quotas = Quotas(tasks)
         self._wake = on_room
@@ -101,6 +106,9 @@ class Launcher:
         #: How often everything that was to be started was taken back.
         self._cleared = 0
         self._ordered = False
+        #: Whether other controllers work on the pipeline: no more is claimed than can begin at once.
+        self.shared = False
+        self._began = now()
         self._transient = transient_leaves(tasks.values())
 
     def _on_room(self) -> None:
@@ -109,7 +117,8 @@ class Launcher:
 
     def begin(self) -> None:
         """Forget what was given up in an earlier run."""
-        for backoff in (self.failures, self.idle, self.vetoes, self.retries):
+        self._began = now()
+        for backoff in (self.failures, self.idle, self.vetoes):
             backoff.clear()
         self.quotas.failures.clear()
         for name, task in self._tasks.items():
@@ -123,11 +132,15 @@ class Launcher:
         self.take_over()
 
     def take_over(self) -> None:
-        """Follow the jobs that run although this launcher has not started them."""
+        """Follow the jobs that run although this launcher has not started them, and those to be tried again later."""
         for name, task in self._tasks.items():
-            if isinstance(task, TrackedTask) and task.is_changed:
+            if not isinstance(task, TrackedTask):
+                continue
+            if task.is_changed:
                 self.lanes[name].in_flight.update(task.running_jobs)
                 task.is_changed = False
+            for job, again in task.take_delayed().items():
+                self.retries.failed((name, job), again.reason, again.seconds)
 
     # What is in flight.
 
@@ -213,6 +226,8 @@ class Launcher:
         waited = [name for name, since in longest if now - since >= self._patience]
         # Where there are priorities, nothing is taken on that cannot start before what comes after it.
         rooms = {name: lane.free if self._ordered else lane.room for name, lane in self.lanes.items()}
+        if self.shared:
+            rooms = {name: lane.share for name, lane in self.lanes.items()}
         rooms.update(dict.fromkeys(unknown, 0))
         # It takes all that it can: only something new makes another call worth its time.
         self._has_news = False
@@ -241,10 +256,16 @@ class Launcher:
         wanted = self._not_vetoed(task, [job for job in jobs if job not in lane.in_flight])
         reserved = await self.quotas.reserve(task, wanted)
         hit("claim.reserved")
+        if self.retries:
+            for job in reserved:  # it has waited long enough, whatever comes of it now
+                self.retries.succeeded((task.name, job))
         if len(reserved) < len(wanted):
             self._changed()
         lane.in_flight.update(reserved)
-        if self._ordered or all(repo.inline for repo in deciders(task, self._transient)):
+        if lane.claimed.issuperset(reserved):
+            lane.claimed.difference_update(reserved)
+            lane.give(reserved)
+        elif self._ordered or all(repo.inline for repo in deciders(task, self._transient)):
             await self._check(task, reserved)
         elif reserved:
             # Not in a task group, and not waited for: a store that does not answer holds up its own tasks only.
@@ -291,17 +312,37 @@ class Launcher:
         if task.is_changed:  # it has taken over jobs just now: what was planned without them is planned anew
             return set()
         claimed = self.lanes[task.name].claimed
-        if not claimed.issuperset(jobs):
-            wanted = [job for job in [*jobs, *self.plan.upcoming(task.name, CLAIM_AHEAD)] if job not in claimed]
-            won = await task.claim(wanted)
-            ready = await still_ready(task, won, self._transient)
-            hit("claim.checked")
-            claimed.update(ready)
-            if len(ready) < len(won):
-                await task.unclaim(set(won) - ready)
+        ahead = [] if self.shared else self.plan.upcoming(task.name, CLAIM_AHEAD)
+        wanted = [job for job in [*jobs, *ahead] if job not in claimed]
+        won = await task.claim(wanted)
+        ready = await still_ready(task, won, self._transient)
+        if self.shared:
+            self._note_lost(task, wanted, won)
+            ready -= await self._done_elsewhere(task, ready)
+        hit("claim.checked")
+        claimed.update(ready.difference(task.running_jobs))
+        if len(ready) < len(won):
+            await task.unclaim(set(won) - ready)
         ready = claimed.intersection(jobs)
         claimed.difference_update(jobs)
-        return ready.difference(task.running_jobs)
+        return ready
+
+    def _note_lost(self, task: Task, wanted: Sequence[str], won: Sequence[str]) -> None:
+        """See to it that jobs are tried again that other controllers have claimed: those may be gone by then."""
+        for job in won:
+            self.idle.succeeded((task.name, job))
+        for job in set(wanted).difference(won):
+            period = LOST_SECONDS[(task.name, job) in self.idle]
+            delay = period - time.monotonic() % period
+            self.idle.failed((task.name, job), "another controller works on it", delay)
+
+    async def _done_elsewhere(self, task: TrackedTask, jobs: Set[str]) -> Set[str]:
+        """Return the jobs that other controllers have done in this run, and that may be ready for ever."""
+        if not task.has_ready_override:
+            return frozenset()
+        ended = await ended_since(task, jobs, self._began)
+        self.lanes[task.name].finished.update(ended)
+        return ended
 
     async def _take_back(self, task: Task, jobs: Collection[str]) -> None:
         if isinstance(task, TrackedTask):
@@ -315,7 +356,7 @@ class Launcher:
             self.lanes[task.name].in_flight.update(task.running_jobs)  # what was taken over meanwhile
 
     def _not_vetoed(self, task: Task, jobs: list[str]) -> list[str]:
-        if not jobs or not self._hooks.active("pdt_should_launch"):
+        if not jobs or not self._asks_before_launch:
             return jobs
         refused = self._vetoes(task, jobs)
         for job in jobs:
@@ -324,6 +365,15 @@ class Launcher:
             else:
                 self.vetoes.succeeded((task.name, job))
         return [job for job in jobs if job not in refused]
+
+    async def cancel(self, task: TrackedTask, job: str) -> None:
+        """Have a job end that is in flight, and be recorded as cancelled."""
+        lane = self.lanes[task.name]
+        if job not in lane.queue:
+            await task.cancel(job)
+            return
+        lane.queue.remove(job)
+        await task.cancel_waiting(job)
 
     # What becomes of what was started.
 
@@ -343,8 +393,25 @@ class Launcher:
         lane = self.lanes[task.name]
         if job in lane.in_flight and job not in lane.freed:
             lane.freed.add(job)
-            self.quotas.ended(task)
-            self._on_room()
+            if not self._hand_over(lane):
+                self.quotas.ended(task)
+                self._on_room()
+
+    def _hand_over(self, lane: Lane) -> bool:
+        """Start a task's next job with what one of its jobs needs no longer, where nobody else waits for that."""
+        task, queue = lane.task, self.plan.only_queue(lane.task.name)
+        manager = task.resource_manager
+        if queue is None or manager is None or manager.quota.launches is not None or self.quotas.failures:
+            return False
+        job = queue[0]
+        if job not in lane.claimed or job in lane.in_flight or self._asks_before_launch:
+            return False
+        self.plan.take(task.name)
+        self._waiting_since.pop(task.name, None)
+        lane.claimed.discard(job)
+        lane.in_flight.add(job)
+        lane.give([job])
+        return True
 
     def _launched(self, task: Task, job: str) -> None:
         self.report.launched[task.name] += 1
@@ -358,17 +425,12 @@ class Launcher:
             self._block(task, job)
         elif job in task.again:
             self._start_again(task, job)
-        elif not task.metadata and job not in task.running_jobs:
-            self.lanes[task.name].finished.add(job)
-            self._release(task, job)
-            self._changed()
         if self._tells_launched:
             self._notify("pdt_job_launched", task=task, job=job)
 
     def release_ended(self) -> None:
         """Let go of jobs that an executor has ended without a record."""
-        for name, task in self._tasks.items():
-            lane = self.lanes[name]
+        for task in self._tasks.values():
             if isinstance(task, TrackedTask):
                 # Also of jobs that are not in flight: what is taken later would be of their next attempts.
                 for job in task.take_unrecorded():
@@ -379,9 +441,6 @@ class Launcher:
                     elif job in task.lost:
                         self._release(task, job)
                         self._try_later(task, job, task.lost.pop(job))
-                    elif not task.metadata:
-                        lane.finished.add(job)
-                        self._release(task, job)
                     else:
                         self._release(task, job)
 
@@ -395,7 +454,7 @@ class Launcher:
 
     def _block(self, task: TrackedTask, job: str) -> None:
         self._release(task, job)
-        self.report.problem(f"{task.name} {job}: {task.blocked[job]}")
+        self.report.problem(f"{task.name} {job}: {task.blocked[job]}", backend=True)  # the job is not at fault
         self._changed()
 
     def _launch_failed(self, task: Task, job: str, error: BaseException) -> None:
@@ -421,7 +480,7 @@ class Launcher:
 
     def _committed(self, jobs: list[Ended]) -> None:
         for task, _, job, outcome, _ in jobs:
-            if task.has_ready_override:  # it may say for ever that the job is ready
+            if task.has_ready_override or not task.metadata:  # it may be ready for ever
                 self.lanes[task.name].finished.add(job)
             if self.failures:
                 self.failures.succeeded((task.name, job))
@@ -477,6 +536,7 @@ class Launcher:
             await cancel_and_wait(self._checks)
             for lane in self.lanes.values():
                 await lane.close()
+                lane.claimed.clear()
                 if isinstance(lane.task, TrackedTask):
                     await lane.task.drain()
                     lane.task.is_changed = True

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ..repository.base import Repository
 from ..task.base import Task
+from ..task.tracked import TrackedTask
 from .backoff import Backoff
 from .readiness import Readiness, ready_jobs
 from .report import Report
@@ -148,6 +149,8 @@ class Looker:
 
 async def _update(task: Task) -> bool:
     try:
+        if isinstance(task, TrackedTask):
+            await task.get_ready()
         return bool(await task.update())
     except SystemExit as error:  # it would end the event loop itself
         raise RuntimeError(f"it raised SystemExit: {error}") from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
+from datetime import datetime
 
 from ..repository.base import Repository
 from ..task.base import Task
+from ..task.tracked import TrackedTask
 from .snapshot import leaves_of
 
-__all__ = ["deciders", "still_ready"]
+__all__ = ["deciders", "ended_since", "still_ready"]
 
 
 def deciders(task: Task, transient: Set[Repository]) -> list[Repository]:
@@ -29,3 +31,14 @@ async def still_ready(task: Task, jobs: Sequence[str], transient: Set[Repository
     for repo in deciders(task, transient):
         ready -= await repo.present(jobs)
     return ready
+
+
+async def ended_since(task: TrackedTask, jobs: Collection[str], moment: datetime) -> set[str]:
+    """Return those of `jobs` whose end was recorded after a moment; another controller may have run them."""
+    ended = set()
+    for repo in filter(None, (task.done, task.failed)):
+        for job in await repo.present(jobs):
+            end = (await repo.info(job)).get("end_time")
+            if isinstance(end, datetime) and end > moment:
+                ended.add(job)
+    return ended

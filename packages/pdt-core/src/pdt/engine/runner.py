@@ -19,7 +19,8 @@ from ..task.record import DirectRecorder
 from ..task.tracked import TrackedTask
 from .explain import explain, never_fits
 from .launch import Launcher
-from .look import Looker, View, cancel_and_wait
+from .look import UPDATE_PATIENCE, Looker, View, cancel_and_wait
+from .others import Others
 from .report import Report
 from .verdict import Verdict
 
@@ -68,11 +69,17 @@ class Runner:
         self._stopping = False
         self._changed = True
         self._woken: set[Task] = set()
+        #: Jobs of functions that another process asked to cancel.
+        self._ending: list[tuple[TrackedTask, str]] = []
         self._live = False
         self._loop = asyncio.get_running_loop()
         self._notices: set[asyncio.Task[None]] = set()
         self._round: asyncio.Task[None] | None = None
         self._looked_at = self._look_cost = 0.0
+        #: Those that share the pipeline, if it is shared.
+        self._others: Others | None = None
+        #: Whether none of them was at work before the last look.
+        self._was_alone = False
 
     def wake(self, task: Task) -> None:
         """Say, from any thread, that something has happened which a task should look at."""
@@ -121,6 +128,8 @@ class Runner:
         for task in tracked:
             task.recorder = self.launcher.commit
             task.on_free = self.launcher.free
+        self._others = self._find_others()
+        self.launcher.shared = self._others is not None
         self.launcher.open()
         try:
             yield
@@ -132,6 +141,8 @@ class Runner:
             try:
                 await self.launcher.close()
                 await self._looker.close()
+                if self._others is not None:
+                    await self._others.close()
                 if self._notices:
                     await asyncio.wait(self._notices)
             finally:
@@ -143,9 +154,17 @@ class Runner:
                     task.recorder = DirectRecorder()
                     task.on_free = None
 
+    def _find_others(self) -> Others | None:
+        lock, lanes = self._pipeline.shared_lock, self.launcher.lanes
+        if lock is None:
+            return None
+        return Others(lock, self._pipeline.tasks, lambda name: lanes[name].in_flight, self._note_change)
+
     async def update(self) -> bool:
         """Let every task look after its live jobs, and tell whether anything is live or happened."""
         self._woken.clear()
+        if self._others is not None:
+            await self._others.look_sometimes()
         self.launcher.take_over()  # before the ends of what it does not know are dealt with
         self._live = await self._looker.update()
         self.launcher.take_over()
@@ -155,14 +174,43 @@ class Runner:
             await manager.flush()
         return self._live
 
+    async def _get_tasks_ready(self) -> None:
+        """Let every task read what an earlier controller left."""
+        for task in self._pipeline.tasks.values():
+            if isinstance(task, TrackedTask):
+                try:
+                    async with asyncio.timeout(UPDATE_PATIENCE):
+                        await task.get_ready()
+                except Exception:  # whatever is started needs it as well, and says so
+                    logger.debug("task %s is not ready", task.name, exc_info=True)
+
     async def _cancel_what_is_asked(self) -> None:
         """Cancel the jobs that another process asked for."""
         tasks = self._pipeline.tasks
-        if any(isinstance(task, TrackedTask) and task.outlives for task in tasks.values()):
-            for name, job in await CancelRequests(self._pipeline.ledger).take():
-                task = tasks.get(name)
-                if isinstance(task, TrackedTask):
-                    await task.cancel(job)
+        if not self._pipeline.has_ledger:
+            return  # nobody has asked for anything
+        self._ending.clear()
+        for name, job in await CancelRequests(self._pipeline.ledger).take(self._is_asked):
+            task = tasks.get(name)
+            if isinstance(task, TrackedTask):
+                await task.cancel(job)
+        for task, job in self._ending:
+            await self.launcher.cancel(task, job)
+
+    def _is_asked(self, name: str, job: str) -> bool:
+        """Tell whether a request is to be taken now: not one for another controller of a shared pipeline.
+
+        One for the job of a function stays until its end is recorded: only this process knows whether it runs.
+        """
+        task = self._pipeline.tasks.get(name)
+        if not isinstance(task, TrackedTask):
+            return True
+        if self._others is not None and job not in task.claimed:
+            return False
+        if not task.outlives and job in self.launcher.lanes[name].in_flight:
+            self._ending.append((task, job))
+            return False
+        return True
 
     async def _reap(self) -> None:
         """Let the tasks that have woken the engine look at what has happened."""
@@ -188,12 +236,7 @@ class Runner:
 
     async def launch_ready(self) -> bool:
         """Start everything that is ready once, wait for the launches, and tell whether anything was ready."""
-        for task in self._pipeline.tasks.values():
-            if isinstance(task, TrackedTask):
-                try:
-                    await task.get_ready()
-                except Exception:  # whatever is started needs it as well, and says so
-                    logger.debug("task %s is not ready", task.name, exc_info=True)
+        await self._get_tasks_ready()
         self.launcher.take_over()
         await self.look()
         ready = bool(self.launcher.plan.levels) or self._soonest() is not None
@@ -223,6 +266,8 @@ class Runner:
             if self._changed and not self._until_look():
                 started_at = time.monotonic()
                 await self.update()
+                if not looks:
+                    started_at = time.monotonic()  # what an earlier controller left is taken over once
                 looking = not self._stopping and not (launch_once and looks)
                 if looking:
                     await self.look()
@@ -234,17 +279,32 @@ class Runner:
                 self._tell_round()
             if await self.launcher.dispatch():
                 poll = POLL_SECONDS[0]
+                self._was_alone = False
                 continue
-            if self._is_quiet(waits_count=not (launch_once and looks)) and (self._stopping or not forever):
+            is_quiet = self._is_quiet(waits_count=not (launch_once and looks))
+            waits = not (launch_once or self._stopping)
+            self._was_alone = self._was_alone and is_quiet
+            if is_quiet and (self._stopping or not forever) and not (waits and await self._others_work()):
                 break
             await self._pause(poll)
             poll = min(poll * 1.5, POLL_SECONDS[1])
         self._conclude()
         return self.report
 
+    async def _others_work(self) -> bool:
+        """Tell whether another controller works on a job, or did before the last look."""
+        if self._others is None or self._was_alone:
+            return False
+        if any(isinstance(task, TrackedTask) and task.has_abandoned for task in self._pipeline.tasks.values()):
+            return False  # the next controller takes that over, which may be waiting for this one
+        self._was_alone = not await self._others.are_at_work()
+        if self._was_alone:
+            self._note_change()  # what they have done since the last look may have made jobs ready
+        return True
+
     def _begin(self) -> None:
         """Start over: what an earlier run reported, gave up or was told is not for this one."""
-        self._stopping = False
+        self._stopping = self._was_alone = False
         self._changed = True
         self.report = self.launcher.report = self._looker.report = Report()
         self.launcher.begin()
@@ -298,11 +358,11 @@ class Runner:
         self._awake.clear()
         if self.launcher.only_records_left:
             self.launcher.commit.start()
+        alarm = self._loop.call_later(wait, self._note_change)
         try:
-            async with asyncio.timeout(wait):
-                await self._awake.wait()
-        except TimeoutError:
-            self._changed = True
+            await self._awake.wait()
+        finally:
+            alarm.cancel()
 
     def stop(self) -> None:
         """Start nothing more, from any thread; run() returns when what is under way has ended."""
@@ -319,6 +379,8 @@ class Runner:
         self._looker.report_abandoned()
         for name, reason in self.launcher.quotas.failures.abandoned().items():
             self.report.problem(f"the quota of task {name!r} failed: {reason}", backend=True)
+        for name, reason in self._others.failures.abandoned().items() if self._others is not None else ():
+            self.report.problem(f"what is left of task {name!r} could not be taken over: {reason}", backend=True)
         self.launcher.report_given_up()
         for name in sorted(self.launcher.plan.tasks()):
             task = self._pipeline.tasks[name]

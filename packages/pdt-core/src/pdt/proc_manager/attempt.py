@@ -42,6 +42,10 @@ class LocalAttempt:
         self.is_elusive = False
         #: Kills what is left once the time to end is over.
         self.insisting: asyncio.TimerHandle | None = None
+        #: Since when it has been killed, by the monotonic clock.
+        self.killed_since: float | None = None
+        #: What keeps it from ending although it was killed, if that was noticed.
+        self.hindrance: str | None = None
         self._status: int | None = None
         self._waited = 0.0
 
@@ -101,4 +105,6 @@ class LocalAttempt:
                 code = SIGNALLED + number  # as the wrapper would have said of the script
             else:
                 detail = f"signal {number} ended its wrapper, and the script ran on; what it returned is not known"
+        if detail is None and self.hindrance is not None:
+            detail = f"it went on after SIGKILL: {self.hindrance}"
         return Exit(self.token, code, started=started, killed=trace.killed, detail=detail)

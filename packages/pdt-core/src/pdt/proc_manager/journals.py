@@ -115,24 +115,25 @@ class Journals:
             settled = journal.unsettled.intersection(tokens)
             if not settled:
                 continue
-            journal.unsettled -= settled
-            for token in settled:
-                journal.traces.pop(token, None)
-            if journal.unsettled or journal is self._current or not journal.is_own:
+            is_over = settled == journal.unsettled and journal is not self._current
+            if not (is_over and journal.is_own):
                 hit("journal.before_settled")
                 with suppress(OSError):  # it is kept for longer than it need be
                     journal.write(*(f"{token} settled" for token in sorted(settled)))
                 hit("journal.settled")
-            if not journal.unsettled and journal is not self._current:
+            if is_over:
                 self._drop(journal)
+            journal.unsettled -= settled
+            for token in settled:
+                journal.traces.pop(token, None)
 
     def _drop(self, journal: Journal) -> None:
         """Let go of a journal, and remove it if nobody else has anything in it."""
         hit("journal.before_remove")
-        del self._opened[os.path.basename(journal.path)]
-        journal.close()
         if journal.is_own or abandoned(journal.path):
             _unlink(journal.path)
+        del self._opened[os.path.basename(journal.path)]
+        journal.close()
         hit("journal.removed")
 
 

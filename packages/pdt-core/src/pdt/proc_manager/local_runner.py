@@ -24,11 +24,14 @@ from .processes import TOKEN, carriers, kill_carriers
 from .runner import SIGNALLED, Command, Exit, Place, ProcessRunner
 from .shebang import check_interpreter, interpreter_of
 from .spawn import EXECUTED, JOURNAL_FD, SCRIPT_FD, SHELL, SOURCED, above, encoded, in_memory, posix_spawn
+from .stuck import hindrance_of
 
 __all__ = ["LocalRunner"]
 
 #: Seconds that no time to end exceeds.
 LONGEST_GRACE = 10.0**9
+#: Seconds after which something that was killed is said to be there still.
+STUCK_SECONDS = 10.0
 #: What a shell says of a script that was killed.
 KILLED = SIGNALLED + signal.SIGKILL
 
@@ -55,13 +58,14 @@ class LocalRunner(ProcessRunner):
         self._oom: OomCounter | None = None
         self._looking: Lookout | None = None
         self._wake: Callable[[], object] = _nothing
-        self._environ: dict[str, str] = {}
+        self._on_end: Callable[[str], object] = _nothing
+        self._environ: dict[bytes, bytes] = {}
 
-    async def open(self, wake: Callable[[], object]) -> None:
+    async def open(self, wake: Callable[[], object], on_end: Callable[[str], object] | None = None) -> None:
         """Get ready."""
-        self._wake = wake
+        self._wake, self._on_end = wake, on_end or _nothing
         self._looking = Lookout(self._note_end, wake)
-        self._environ = dict(os.environ)
+        self._environ = dict(os.environb)
         self._journals.open()
         self._oom = OomCounter()
         _wait_for_left()
@@ -98,10 +102,10 @@ class LocalRunner(ProcessRunner):
         :raises OSError: if it cannot be started now.
         :raises UnlaunchableError: if it never can.
         """
-        environ = {**self._environ, **command.environ, TOKEN: command.token}
+        own = {**command.environ, TOKEN: command.token}
         interpreter = interpreter_of(command.script)
         if interpreter:
-            check_interpreter(interpreter, environ.get("PATH"))
+            check_interpreter(interpreter, own.get("PATH") or os.environ.get("PATH"))
         script = encoded(command.script)
         hit("spawn.before_lock")
         journal, lock = self._journals.lock(place["journal"], place["number"])
@@ -118,6 +122,7 @@ class LocalRunner(ProcessRunner):
                 localfs.write_private(path, script)
                 arguments = [EXECUTED, command.name, command.token, cwd, *interpreter, path]
             hit("spawn.script")
+            environ = {**self._environ, **_encoded(own)}
             pid = posix_spawn(arguments, environ, command.stdin, command.stdout, command.stderr, descriptors)
         finally:
             for descriptor in descriptors.values():
@@ -184,6 +189,7 @@ class LocalRunner(ProcessRunner):
     def _note_end(self, attempt: LocalAttempt) -> None:
         self._ended.append(self._explained(attempt.exit()))
         hit("end.noted")
+        self._on_end(attempt.token)
         self._wake()
 
     def _explained(self, exit: Exit) -> Exit:
@@ -231,10 +237,27 @@ class LocalRunner(ProcessRunner):
         loop = asyncio.get_running_loop()
         attempt.insisting = loop.call_later(POLL_SECONDS, self._lookout.guarded, self._insist, attempt)
         hit("kill.insist")
+        self._note_hindrance(attempt)
         attempt.signal(signal.SIGKILL)
         if not self._condemned:
             loop.call_soon(self._lookout.guarded, self._kill_condemned)
         self._condemned.add(attempt.token)
+
+    def _note_hindrance(self, attempt: LocalAttempt) -> None:
+        """Say once of what does not end although it was killed what it waits for: there is no other way to end it."""
+        now = time.monotonic()
+        if attempt.killed_since is None:
+            attempt.killed_since = now
+        if attempt.hindrance is None and now - attempt.killed_since >= STUCK_SECONDS:
+            attempt.hindrance = hindrance_of(attempt.token)
+            if attempt.hindrance is not None:
+                logger.warning(
+                    "attempt %s does not end %g s after SIGKILL: %s; it ends when the kernel lets it, "
+                    "so see to the disk or the server that it waits for",
+                    attempt.token,
+                    STUCK_SECONDS,
+                    attempt.hindrance,
+                )
 
     def _kill_condemned(self) -> None:
         """Kill what has left the groups, of all at once: each time takes a look at all processes."""
@@ -249,7 +272,12 @@ class LocalRunner(ProcessRunner):
         self._journals.settle(tokens)
 
 
-def _nothing() -> None:
+def _encoded(environ: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return variables as the system takes them, which would encode all of the others with them for each process."""
+    return {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
+
+
+def _nothing(*_: object) -> None:
     return None
 
 

@@ -53,11 +53,12 @@ class PlainRunner(ProcessRunner):
         self._killed: dict[str, str] = {}
         self._ended: list[Exit] = []
         self._wake: Callable[[], object] = _nothing
+        self._on_end: Callable[[str], object] = _nothing
         self._poller: asyncio.Task[None] | None = None
 
-    async def open(self, wake: Callable[[], object]) -> None:
+    async def open(self, wake: Callable[[], object], on_end: Callable[[str], object] | None = None) -> None:
         """Get ready."""
-        self._wake = wake
+        self._wake, self._on_end = wake, on_end or _nothing
 
     async def close(self) -> None:
         """Stop looking; the attempts run on."""
@@ -225,6 +226,7 @@ class PlainRunner(ProcessRunner):
 
     def _note(self, exit: Exit) -> None:
         self._ended.append(exit)
+        self._on_end(exit.token)
         self._wake()
 
     async def ended(self) -> list[Exit]:
@@ -257,7 +259,7 @@ class PlainRunner(ProcessRunner):
                 logger.warning("%r has not removed %s: %r", self._manager, self._base / token, error)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     return None
 
 

@@ -78,10 +78,11 @@ class ProcessRunner(ABC):
     is_local: bool = False
 
     @abstractmethod
-    async def open(self, wake: Callable[[], object]) -> None:
+    async def open(self, wake: Callable[[], object], on_end: Callable[[str], object] | None = None) -> None:
         """Get ready.
 
-        :param wake: called, from any thread, when an attempt has ended.
+        :param wake: called, from any thread, when an attempt has ended, or something has to be looked at.
+        :param on_end: Optional: called before with the attempt's token, on the event loop.
         """
 
     @abstractmethod

@@ -8,13 +8,14 @@ import time
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from errno import EACCES, EEXIST
+from errno import EACCES, EEXIST, ELOOP
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from .. import localfs
-from ..errors import InvalidJobIdError
+from ..errors import BackendError, InvalidJobIdError
 from ..localfs import call
 from ..mounts import has_exact_stamps
 from .base import BlobRepository, Mode, Opening, Repository, Use, check_mode, job_getter
@@ -184,14 +185,20 @@ class FileRepositoryBase(Repository):
             yield key
 
     async def contains(self, item: str) -> bool:
-        """Tell whether the job has an entry."""
+        """Tell whether the job has an entry.
+
+        :raises BackendError: if the directory does not let that be told.
+        """
         return self._accepts(item) and await call(self.inline, self._has, item)
 
     def _has(self, job: str) -> bool:
         return self._holds(self._find(job))
 
     async def present(self, jobs: Collection[str]) -> set[str]:
-        """Return those of `jobs` that have an entry."""
+        """Return those of `jobs` that have an entry.
+
+        :raises BackendError: if the directory does not let that be told.
+        """
         return await call(self.inline, self._present, [job for job in jobs if self._accepts(job)])
 
     def _present(self, jobs: list[str]) -> set[str]:
@@ -310,7 +317,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
     _kind = "file"
 
     def _holds(self, path: str) -> bool:
-        return os.path.isfile(path)
+        return S_ISREG(_mode_of(path))
 
     @job_getter
     def open(self, job: str, mode: Mode = "r") -> Any:
@@ -365,7 +372,7 @@ class DirectoryRepository(FileRepositoryBase):
         return entry.is_dir() and not (self.discard_empty and _is_empty(entry.path))
 
     def _holds(self, path: str) -> bool:
-        return os.path.isdir(path) and not (self.discard_empty and _is_empty(path))
+        return S_ISDIR(_mode_of(path)) and not (self.discard_empty and _is_empty(path))
 
     def stamp(self) -> Hashable | None:
         """Return None where an entry's own content decides whether it is there."""
@@ -413,6 +420,24 @@ _STREAMS: dict[str, Callable[[str, bool], Any]] = {
 
 def _is_reserved(name: str) -> bool:
     return name in (".", "..") or name.startswith(localfs.TEMPORARY_PREFIX)
+
+
+def _mode_of(path: str) -> int:
+    """Return the kind of a file, or 0 where there is none, nor behind a link.
+
+    :raises BackendError: if that cannot be told: it must not look as if there were none.
+    """
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        if error.errno == ELOOP and os.path.islink(path):
+            return 0  # it leads to itself: listings leave it out as well
+        raise BackendError(
+            f"whether there is {path} cannot be told: {error.strerror}",
+            fix="check the owner and the mode of the directories above it, and that their disk can be read",
+        ) from error
 
 
 def _succeeds(accepts: Callable[[os.DirEntry[str]], bool], entry: os.DirEntry[str]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from abc import abstractmethod
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +15,7 @@ from ..attempts.policy import Verdict
 from ..errors import BackendError, CorruptRecordError, PdtError
 from ..failpoints import hit
 from ..repository.base import MetadataRepository, Repository
+from .claims import claim_jobs
 from .ends import last_line, outcome_of
 from .live import LiveAttempts, Running
 from .pids import PidRecords
@@ -107,12 +107,17 @@ class AttemptedTask(TrackedTask):
     @property
     def running(self) -> int:
         """The number of jobs whose processes run."""
-        return sum(running.is_alive for running in self.live.running.values())
+        return self.live.alive
 
     @property
     def running_jobs(self) -> Collection[str]:
         """The jobs whose processes run, or whose end is not recorded."""
         return self.live.running.keys()
+
+    @property
+    def claimed(self) -> Collection[str]:
+        """The jobs that this controller has claimed."""
+        return self.live.claims.keys()
 
     @property
     def is_quick(self) -> bool:  # type: ignore[override]
@@ -144,17 +149,29 @@ class AttemptedTask(TrackedTask):
 
         hit("adopt.begin")
         runner = self._new_runner()
-        await runner.open(self._on_end)
+        await runner.open(self._look_soon, self._free)
         self._opened = runner
         try:
             await take_over(self, runner)
-            hit("adopt.end")
         except BaseException:
             await self._leave()
             raise
         self._is_new = True
         self._runner = runner
         self.is_changed = True
+
+    async def take_over(self, owners: Collection[int]) -> None:
+        """Take over what controllers of the same pipeline have left that were there when this one began.
+
+        :param owners: what stands for them in their claims.
+        """
+        from .takeover import take_over
+
+        async with self._opening:
+            if self._runner is not None:  # else it is among what is taken over first
+                await take_over(self, self._runner, owners)
+                self._is_new = True
+                self.is_changed = True
 
     def follow(self, running: Running) -> None:
         """Follow an attempt that has been made."""
@@ -169,9 +186,15 @@ class AttemptedTask(TrackedTask):
         if self.timeout is not None:
             self._time(running, self.timeout - (time.clock_gettime(time.CLOCK_BOOTTIME) - running.claim.at))
 
-    def _on_end(self) -> None:
+    def _look_soon(self) -> None:
         if self.wake is not None:
             self.wake()
+
+    def _free(self, token: str) -> None:
+        """Let the next job have at once what an attempt needs no longer; its own end is dealt with by `update`."""
+        running = self.live.of(token)
+        if running is not None and self.on_free is not None:
+            self.on_free(self, running.claim.job)
 
     async def drain(self) -> None:
         """Return when what is published of ended jobs, besides their records, is; if cancelled, leave it as it is."""
@@ -201,8 +224,7 @@ class AttemptedTask(TrackedTask):
     async def _leave(self) -> None:
         """Forget what runs, and what was abandoned: it is all taken over from the ledger again."""
         self.pid_records.stop()
-        holding = sum(running.is_alive and running.holds for running in self.live.running.values())
-        self.holding = max(0, self.holding - holding)
+        self.holding = max(0, self.holding - sum(running.holds for running in self.live.running.values()))
         self.live.clear()
         self.has_abandoned = False
         runner, self._opened, self._runner = self._opened, None, None
@@ -214,22 +236,10 @@ class AttemptedTask(TrackedTask):
     async def claim(self, jobs: Sequence[str]) -> Sequence[str]:
         """Claim attempts of jobs that are about to be started, and return those that nobody else has claimed."""
         runner = await self._ready_runner()
-        claims, offered = self.live.claims, self.live.offered
-        at, since = time.clock_gettime(time.CLOCK_BOOTTIME), str(now())
-        wanted = []
-        for job in jobs:
-            if job not in claims:
-                if job not in offered:
-                    token = uuid.uuid4().hex
-                    offered[job] = Claim(job, self.book.next_number(job), token, runner.place(token), at, since)
-                wanted.append(offered[job])
-        hit("claim.before")
-        won = await self.book.claim(wanted)
-        hit("claim.after")
-        for claim in wanted:
-            del offered[claim.job]
-        claims.update((claim.job, claim) for claim in won)
-        return [job for job in jobs if job in claims]
+        lost = await claim_jobs(self.book, jobs, self.live.claims, self.live.offered, runner.place)
+        if lost:
+            await runner.forget([claim.token for claim in lost])
+        return [job for job in jobs if job in self.live.claims]
 
     async def unclaim(self, jobs: Collection[str]) -> None:
         """Take back claims of jobs that are not started after all."""
@@ -339,10 +349,14 @@ class AttemptedTask(TrackedTask):
     async def update(self) -> bool:
         """Record the jobs that have ended, and tell whether any was running."""
         runner = await self._ready_runner()
+        async with self._opening:  # what is being taken over ends when it is known
+            return await self._update(runner)
+
+    async def _update(self, runner: ProcessRunner) -> bool:
         busy = bool(self.live.running)
         is_new, self._is_new = self._is_new, False
         if is_new and busy and self.on_free is not None:
-            self._on_end()  # what was taken over ends when the engine knows of it
+            self._look_soon()  # what was taken over ends when the engine knows of it
             return True
         exits = self.live.exits
         exits.extend(await runner.ended())
@@ -370,21 +384,22 @@ class AttemptedTask(TrackedTask):
             await self._conclude(running, outcome_of(exit, running.start, now()))
             return
         job = running.claim.job
-        running.is_alive = False
+        self.live.ended(running)
         try:
             await self._drop(running)
         except Exception as error:  # what is left of it serves the next launch
             logger.warning("the claim of %s %s is not taken back: %s", self.name, job, error, exc_info=error)
         self._unrecorded.append(job)
-        self._on_end()
+        self._look_soon()
 
     async def _conclude(self, running: Running, outcome: Outcome) -> None:
         """See to it that the end of an attempt is recorded, or that the job is started again."""
         job, number = running.claim.job, running.claim.number
-        running.is_alive = False
+        self.live.ended(running)
         running.stop_timer()
         if self.on_free is not None:
             self.on_free(self, job)
+            running.holds = False
         hit("reap.concluding")
         outcome["attempt"] = number
         running.succeeded = outcome["success"]
@@ -408,7 +423,7 @@ class AttemptedTask(TrackedTask):
             assert self._opened is not None  # noqa: S101  the attempt was run by it
             self.carry_out(decision, self._opened)
         else:
-            await self._record(decision)
+            await self._record(decision, outcome)
 
     def carry_out(self, decision: Decision, runner: ProcessRunner) -> None:
         """Have the results of an attempt published and recorded."""
@@ -418,15 +433,14 @@ class AttemptedTask(TrackedTask):
         self.blocked[job] = why
         self.abandon([job])
         self._unrecorded.append(job)
-        self._on_end()
+        self._look_soon()
 
-    async def _record(self, decision: Decision) -> None:
-        keeper = self._keeper(Verdict.FAILED if decision.failed else Verdict.DONE)
-        outcome = dict(decision.outcome)
-        for name in ("start_time", "end_time"):
-            outcome[name] = datetime.fromisoformat(outcome[name])
-        if not self.metadata:
-            keeper = None
+    async def _record(self, decision: Decision, outcome: Outcome | None = None) -> None:
+        if outcome is None:  # an earlier controller has decided it
+            outcome = dict(decision.outcome)
+            for name in ("start_time", "end_time"):
+                outcome[name] = datetime.fromisoformat(outcome[name])
+        keeper = self._keeper(Verdict.FAILED if decision.failed else Verdict.DONE) if self.metadata else None
         await self.recorder.record(self, keeper, decision.job, outcome, decision)
 
     async def settle(self, jobs: Collection[str]) -> None:

@@ -80,6 +80,11 @@ class Task(ABC):
         return BlockingRepository(AggregateAndRepository(**required), AggregateOrRepository(**inhibiting))
 
     @property
+    def shared_concurrency(self) -> int:
+        """How many jobs are under way at once where other controllers wait for some."""
+        return self.concurrency
+
+    @property
     def has_ready_override(self) -> bool:
         """Whether a repository of the user's, rather than the links, says which jobs may start."""
         return self._ready is not None or type(self).ready is not Task.ready
@@ -243,6 +248,9 @@ class Task(ABC):
 
     async def validate(self) -> None:  # noqa: B027  a hook that many classes leave alone
         """Raise an exception if the task is misconfigured; called once when its pipeline opens."""
+
+    async def check(self) -> None:  # noqa: B027
+        """Raise an exception if no job could be started; called after `validate` where some are to be."""
 
     @property
     def running(self) -> int:

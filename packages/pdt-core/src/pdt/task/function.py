@@ -10,10 +10,12 @@ from ..attempts.policy import Retry
 from ..errors import CorruptRecordError
 from ..repository.base import MetadataRepository, Repository
 from .body import arguments_of, call_plain, is_async
-from .record import Outcome, failure, now, success
+from .record import Outcome, StoppedError, failure, now, success
 from .tracked import TrackedTask
 
 if TYPE_CHECKING:
+    from asyncio import Task
+
     from ..resource_manager import ResourceManager, Resources
     from .blocking import BodyThread
 
@@ -75,6 +77,10 @@ class FunctionTask(TrackedTask):
         self.func = func
         #: Plain functions that run on although their launch was cancelled.
         self._left: dict[str, BodyThread] = {}
+        #: By job, what runs its body.
+        self._launches: dict[str, Task[Any] | None] = {}
+        #: Jobs that somebody has cancelled and whose bodies have not ended.
+        self._cancelled: set[str] = set()
         self._arguments: dict[str, Repository] | None = None
         self._is_async = False
 
@@ -103,21 +109,25 @@ class FunctionTask(TrackedTask):
         self._arguments = self.arguments
         self.blocked.clear()
 
+    async def get_ready(self) -> None:
+        """Read what earlier controllers left, before anything is planned."""
+        await super().get_ready()
+        await self._know_attempts()
+
     async def _know_attempts(self) -> None:
         """Read what earlier controllers left, before a body runs whose end could not be recorded."""
-        if self.keeps_attempts and self.metadata:
+        if self.keeps_attempts:
             await self._load_book()
 
     async def _succeeded(self, job: str, start: datetime, end: datetime) -> None:
-        if self.metadata:
-            await self._ended(job, success(start, end))
+        await self._ended(job, success(start, end))
 
     async def _failed(
         self, job: str, outcome: Outcome, error: BaseException | None = None, *, is_last: bool = False
     ) -> None:
         if isinstance(error, CorruptRecordError):
             self.blocked[job] = str(error)
-        elif self.metadata:
+        else:
             await self._ended(job, outcome, is_last=is_last)
 
 
@@ -155,12 +165,9 @@ class InProcessSyncTask(FunctionTask):
         # That no thread can be started is not the body's failure.
         thread = None if self._is_async else _start_thread(func, job, arguments)
         try:
-            if self.timeout is None:
-                await (func(job=job, **arguments) if thread is None else self._wait(thread, job))
-            else:
-                await _limited(self.timeout, func(job=job, **arguments) if thread is None else self._wait(thread, job))
-        except TimedOutError as error:
-            outcome = failure(error, start, now()) | {"reason": "timeout"}
+            await self._limited(job, func(job=job, **arguments) if thread is None else self._wait(thread, job))
+        except StoppedError as error:
+            outcome = failure(error, start, now()) | {"reason": error.reason}
             # What runs on in its thread is not joined by a second attempt.
             await self._failed(job, outcome, is_last=job in self._left)
         except Exception as error:
@@ -171,6 +178,45 @@ class InProcessSyncTask(FunctionTask):
             await self._failed(job, failure(error, start, now()))
         else:
             await self._succeeded(job, start, now())
+
+    async def _limited(self, job: str, body: Awaitable[Any]) -> None:
+        """Wait for a body.
+
+        :raises StoppedError: if it takes longer than the task's timeout, or somebody cancels the job.
+        """
+        import asyncio
+
+        launch = self._launches[job] = asyncio.current_task()
+        limit = None if self.timeout is None else asyncio.timeout(self.timeout)
+        try:
+            if limit is None:
+                await body
+            else:
+                async with limit:
+                    await body
+        except TimeoutError:
+            if limit is None or not limit.expired():
+                raise
+            raise StoppedError("timeout", self.timeout) from None
+        except asyncio.CancelledError:
+            if job not in self._cancelled or launch is None or launch.cancelling() > 1:
+                raise
+            raise StoppedError("cancelled") from None
+        finally:
+            self._launches.pop(job, None)
+            if launch is not None and job in self._cancelled:
+                self._cancelled.discard(job)
+                launch.uncancel()
+
+    async def cancel(self, job: str) -> None:
+        """End the body of a job where it waits; nothing happens if it does not run.
+
+        A plain function runs on in its thread, although its job is recorded as cancelled.
+        """
+        launch = self._launches.get(job)
+        if launch is not None and job not in self._cancelled:
+            self._cancelled.add(job)
+            launch.cancel()
 
     async def _wait(self, thread: BodyThread, job: str) -> None:
         try:
@@ -190,27 +236,6 @@ class InProcessSyncTask(FunctionTask):
         for job in ended:
             del self._left[job]
         return ended
-
-
-class TimedOutError(TimeoutError):
-    """A body took longer than its task's timeout."""
-
-
-async def _limited(seconds: float, body: Awaitable[Any]) -> None:
-    """Wait for a body.
-
-    :raises TimedOutError: if it takes longer.
-    """
-    import asyncio
-
-    deadline = asyncio.timeout(seconds)
-    try:
-        async with deadline:
-            await body
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        raise TimedOutError(f"it took longer than {seconds:g} s") from None
 
 
 def _is_told_to_stop(error: BaseException) -> bool:

@@ -49,20 +49,29 @@ class LiveAttempts:
         self.offered: dict[str, Claim] = {}
         #: Ends that are not dealt with yet.
         self.exits: deque[Exit] = deque()
+        #: How many of those in `running` run.
+        self.alive = 0
         self._by_token: dict[str, Running] = {}
 
     def follow(self, running: Running) -> None:
         """Add an attempt."""
+        self.alive += running.is_alive
         self.running[running.claim.job] = self._by_token[running.claim.token] = running
 
     def of(self, token: str) -> Running | None:
         """Return the attempt that goes by a token."""
         return self._by_token.get(token)
 
+    def ended(self, running: Running) -> None:
+        """Note that an attempt does not run any more."""
+        self.alive -= running.is_alive
+        running.is_alive = False
+
     def leave(self, job: str) -> Running | None:
         """Forget the attempt of a job, though not its claim, and return it."""
         running = self.running.pop(job, None)
         if running is not None:
+            self.ended(running)
             self._by_token.pop(running.claim.token, None)
         return running
 
@@ -78,6 +87,7 @@ class LiveAttempts:
         for running in self.running.values():
             running.stop_timer()
         self.running.clear()
+        self.alive = 0
         self.claims.clear()
         self.offered.clear()
         self.exits.clear()

@@ -43,7 +43,8 @@ class PidRecords:
 
     async def load(self) -> None:
         """Read which records an earlier controller has left."""
-        self.written = {job async for job in self._repo}
+        found = {job async for job in self._repo}
+        self.written = found | self.written.intersection(self._running)
 
     def begun(self, job: str) -> None:
         """Note that a job's process runs."""

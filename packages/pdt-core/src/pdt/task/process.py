@@ -20,7 +20,8 @@ from ..repository.base import BlobRepository, MetadataRepository, Repository
 from ..repository.filesystem import FileRepository
 from ..streams import async_copyfile
 from .attempted import AttemptedTask
-from .staging import Staging
+from .logs import KeptLogs
+from .staging import NAMES, SPACES, Staging
 from .tracked import _seconds
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class ProcessTask(AttemptedTask):
         self.template = template
         self.cwd = None if cwd is None else os.path.abspath(cwd)
         self.keep_log = keep_log
+        self.kept_logs = KeptLogs(lambda: os.path.join(self.basedir, "logs"))
         self.stdin = stdin
         self.stdout = stdout
         self._stderr = stderr
@@ -160,19 +162,19 @@ class ProcessTask(AttemptedTask):
 
         :param number: of the attempt: 1 for the first.
         """
-        from urllib.parse import quote
+        return self.kept_logs.path(job, number)
 
-        return os.path.join(self.basedir, "logs", f"{quote(job, safe=' ')}.{number}.log")
+    async def _take_over(self) -> None:
+        if self.keep_log:
+            # Also of jobs that are tried again by hand: no attempt writes over the log of an earlier one.
+            await localfs.in_thread(self.kept_logs.load)
+            self.book.above = self.kept_logs.newest
+        await super()._take_over()
 
     def _on_success(self, running: Running) -> None:
         """Remove the logs of earlier attempts, also of those that are forgotten."""
-        job, number = running.claim.job, running.claim.number
-        if self._runner is None or not self._runner.is_local or not self.keep_log:
-            return
-        earlier = 1
-        while earlier < number or os.path.lexists(self.log_path(job, earlier)):
-            localfs.remove(self.log_path(job, earlier))
-            earlier += 1
+        if self._runner is not None and self._runner.is_local and self.keep_log:
+            self.kept_logs.forget(running.claim.job, running.claim.number)
 
     @property
     def is_shell_script(self) -> bool:
@@ -181,8 +183,6 @@ class ProcessTask(AttemptedTask):
 
     async def _load(self) -> Resources:
         """Report what this task's jobs hold of the quota, and how many were started lately."""
-        from dataclasses import replace
-
         since = time.monotonic() - self._window
         while self._starts and self._starts[0] < since:
             self._starts.popleft()
@@ -190,7 +190,7 @@ class ProcessTask(AttemptedTask):
         begun = sum(running.holds and running.pid is not None for running in alive)
         starts = len(self._starts) + max(0, self.holding - begun)
         each = 1 if self.job_resources is None else self.job_resources.launches or 0
-        return replace(await super()._load(), launches=starts * each)
+        return (await super()._load()).with_launches(starts * each)
 
     async def validate(self) -> None:
         """Read the template.
@@ -201,6 +201,15 @@ class ProcessTask(AttemptedTask):
 
         self._template = Template(self.template, name=f"script of task {self.name!r}")
         self.blocked.clear()
+
+    async def check(self) -> None:
+        """Find what is wrong with the template whatever its values are.
+
+        :raises ConfigurationError: if something is.
+        """
+        assert self._template is not None  # noqa: S101  `validate` has read it
+        spaces = {space: getattr(self, property) for space, property in SPACES.items()}
+        self._template.check({*self.links, *NAMES, *spaces}, spaces)
 
     def _new_runner(self) -> ProcessRunner:
         return self.manager.runner()

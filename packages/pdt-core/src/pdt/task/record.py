@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..attempts.book import Decision
     from .tracked import TrackedTask
 
-__all__ = ["DirectRecorder", "Outcome", "Recorder", "failure", "now", "publish", "success"]
+__all__ = ["DirectRecorder", "Outcome", "Recorder", "StoppedError", "failure", "now", "publish", "success"]
 
 Outcome = dict[str, Any]
 MOST_FRAMES = 200
@@ -66,6 +66,18 @@ def publish(moves: Sequence[Sequence[str]]) -> None:
         hit("publish.move")
         localfs.move_into_place(staged, target)
         hit("publish.moved")
+
+
+class StoppedError(Exception):
+    """A body was ended from outside.
+
+    :param reason: "timeout" or "cancelled".
+    :param timeout: Optional: how many seconds it was allowed to take.
+    """
+
+    def __init__(self, reason: str, timeout: float | None = None) -> None:
+        super().__init__(f"it took longer than {timeout:g} s" if reason == "timeout" else f"it was {reason}")
+        self.reason = reason
 
 
 def now() -> datetime:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ConfigurationError, CorruptRecordError
 from ..repository.base import Repository
 from .blocking import BlockingView, complete
+from .board import stoppable
 from .body import call_plain, is_async
 from .record import Outcome, failure, now
 from .worker import Controller, follow, holding
@@ -114,24 +115,26 @@ def by_name(task: str, func: Callable[..., Any], owner: FunctionTask) -> Named:
     return named
 
 
-def run_call(call: Call) -> Ended:
+def run_call(call: Call, place: int | None = None) -> Ended:
     """Run the body of a task for one job; called in the worker.
 
+    :param place: of the call on the pool's board, by which the controller can end it.
     :raises BackendError: if an earlier run of the job does not end.
     """
     if call.controller is not None:
         follow(call.controller)
     if call.lock is None:
-        return _ended(call)
+        return _ended(call, place)
     with holding(*call.lock):
-        return _ended(call)
+        return _ended(call, place)
 
 
-def _ended(call: Call) -> Ended:
+def _ended(call: Call, place: int | None) -> Ended:
     body = call.body.resolve() if isinstance(call.body, Named) else call.body
     start = now()
     try:
-        _run_body(body, call.job, call.arguments)
+        with stoppable(place):
+            _run_body(body, call.job, call.arguments)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise

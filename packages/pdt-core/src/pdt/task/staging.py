@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import localfs
@@ -16,12 +15,16 @@ if TYPE_CHECKING:
     from ..template import Template
     from .process import ProcessTask
 
-__all__ = ["Staging"]
+__all__ = ["NAMES", "SPACES", "Staging"]
 
 #: Bytes of a log that are looked at for the cause of a failure.
 TAIL = 8192
 #: Ends by which the script's own results are whole.
 WHOLE = ("success", "exit")
+#: What a template calls the links of a kind, and which of a task's properties has them.
+SPACES = {"inputs": "input", "outputs": "output", "status": "status"}
+#: What else a template may use, besides the links themselves.
+NAMES = ("job", "task", "env", "argv0", "attempt")
 
 
 class Staging:
@@ -84,16 +87,15 @@ class Staging:
         values: dict[str, Any] = {"job": job, "task": task.name, "env": task.environ, "argv0": _argv0()}
         values["attempt"] = self._token
         wanted = template.names
-        spaces = {"inputs": task.input, "outputs": task.output, "status": task.status}
-        in_spaces = {name for space, links in spaces.items() if space in wanted for name in links}
+        spaces = {space: getattr(task, property) for space, property in SPACES.items() if space in wanted}
+        in_spaces = {name for links in spaces.values() for name in links}
         infos = {
             name: await self._info(name, link.repo)
             for name, link in task.links.items()
             if name in wanted or name in in_spaces
         }
         for space, links in spaces.items():
-            if space in wanted:
-                values[space] = {name: infos[name] for name in links}
+            values[space] = {name: infos[name] for name in links}
         return {**infos, **values}
 
     async def _info(self, name: str, repo: Repository) -> Any:
@@ -149,10 +151,7 @@ class Staging:
         if failed is None:
             localfs.remove(log)
         else:
-            kept = self._task.log_path(self._job, failed)
-            os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
-            with suppress(FileNotFoundError):
-                os.replace(log, kept)
+            self._task.kept_logs.keep(log, self._job, failed)
 
 
 def _argv0() -> str:

@@ -10,11 +10,12 @@ from ..attempts.policy import Retry, Verdict, decide
 from ..errors import ConfigurationError
 from ..repository.base import MetadataRepository, Repository
 from .base import Task
-from .record import DirectRecorder, Outcome, Recorder
+from .record import DirectRecorder, Outcome, Recorder, StoppedError, failure, now
 
 if TYPE_CHECKING:
     from ..attempts.book import AttemptBook
     from ..resource_manager import ResourceManager, Resources
+    from .claims import SharedClaims
 
 __all__ = ["Again", "TrackedTask"]
 
@@ -50,8 +51,6 @@ class TrackedTask(Task):
     :raises ConfigurationError: if one of them is not what it should be.
     """
 
-    #: Whether a job is claimed before it is started, so that no other controller starts it.
-    claims: bool = False
     #: Whether what runs goes on without the controller, and is found again by the next.
     outlives: bool = False
     #: Whether `update` returns at once, so that it may be called whenever the task wakes the engine.
@@ -116,8 +115,11 @@ class TrackedTask(Task):
         self.has_abandoned = False
         #: Whether jobs run that the engine has not started.
         self.is_changed = True
+        #: Makes the open pipeline the controller, which gives the task its book; set by the pipeline.
+        self.take_control: Callable[[], None] | None = None
         self._book: AttemptBook | None = None
         self._is_loaded = False
+        self._shared_claims: SharedClaims | None = None
         self._link_status()
         if failed is not None:
             self.link("failed", failed, is_status=True, inhibits_start=True)
@@ -140,11 +142,26 @@ class TrackedTask(Task):
     @property
     def keeps_attempts(self) -> bool:
         """Whether something of its attempts has to be known to the next controller."""
-        return self.retry.attempts > 1
+        return self.retry.attempts > 1 or self._shared_claims is not None
+
+    @property
+    def claims(self) -> bool:
+        """Whether a job is claimed before it is started, so that no other controller starts it."""
+        return self._shared_claims is not None
+
+    @property
+    def claimed(self) -> Collection[str]:
+        """The jobs that this controller has claimed."""
+        return () if self._shared_claims is None else self._shared_claims.jobs
 
     @property
     def book(self) -> AttemptBook:
-        """What controllers know of the task's attempts; in memory, unless the pipeline has given another."""
+        """What controllers know of the task's attempts; in memory, unless it belongs to an open pipeline.
+
+        :raises HeldError: if that has another controller.
+        """
+        if self._book is None and self.take_control is not None:
+            self.take_control()
         if self._book is None:
             from ..attempts.book import AttemptBook
             from ..ledger.memory import MemoryLedger
@@ -156,26 +173,54 @@ class TrackedTask(Task):
     def book(self, book: AttemptBook | None) -> None:
         self._book = book
         self._is_loaded = False
+        self._shared_claims = None
+        if book is not None and book.is_shared:
+            from .claims import SharedClaims
+
+            self._shared_claims = SharedClaims(book)
 
     async def _load_book(self) -> AttemptBook:
-        if not self._is_loaded:
+        if self._shared_claims is not None:
+            await self._shared_claims.load()
+        elif not self._is_loaded:
             await self.book.load()
             self._is_loaded = True
         return self.book
 
     async def get_ready(self) -> None:
         """Take over what an earlier controller left, before anything is planned."""
+        if self._shared_claims is not None:
+            await self._load_book()
+
+    async def take_over(self, owners: Collection[int]) -> None:
+        """Take over what controllers of the same pipeline have left that were there when this one began.
+
+        :param owners: what stands for them in their claims.
+        """
+        if self._shared_claims is not None:
+            await self._shared_claims.take_over(owners)
+
+    def take_delayed(self) -> dict[str, Again]:
+        """Return the jobs that an earlier controller was to start again later, once."""
+        if self._book is None:
+            return {}
+        delayed, self._book.delayed = self._book.delayed, {}
+        return {job: Again(*delay) for job, delay in delayed.items()}
 
     async def claim(self, jobs: Sequence[str]) -> Sequence[str]:
         """Claim attempts of jobs that are about to be started, and return those that nobody else has claimed."""
-        return jobs
+        return jobs if self._shared_claims is None else await self._shared_claims.claim(jobs)
 
     async def unclaim(self, jobs: Collection[str]) -> None:
         """Take back claims of jobs that are not started after all."""
+        if self._shared_claims is not None:
+            await self._shared_claims.release(jobs)
 
     async def settle(self, jobs: Collection[str]) -> None:
         """Forget the attempts of jobs whose records are written."""
-        if self._book is not None and self._book.ends:
+        if self._shared_claims is not None:
+            await self._shared_claims.settle(jobs)
+        elif self._book is not None and self._book.ends:
             await self._book.settle(job for job in jobs if job in self.book.ends)
 
     def abandon(self, jobs: Collection[str]) -> None:
@@ -189,6 +234,7 @@ class TrackedTask(Task):
 
     async def suspend(self) -> None:
         """Let go of what runs on without this controller; called when the pipeline is closed."""
+        await self.unclaim([job for job in self.claimed if job not in self.running_jobs])
 
     async def release(self) -> None:
         """End what does not run on without this controller; called when the pipeline is closed."""
@@ -205,6 +251,11 @@ class TrackedTask(Task):
     async def cancel(self, job: str) -> None:
         """End a job that runs; nothing happens if it does not, or cannot be ended."""
 
+    async def cancel_waiting(self, job: str) -> None:
+        """Record a job as cancelled that has not been launched."""
+        moment = now()
+        await self._ended(job, failure(StoppedError("cancelled"), moment, moment) | {"reason": "cancelled"})
+
     def withdraw(self) -> None:
         """Take back the jobs that were launched and have not begun; they stay ready."""
 
@@ -218,12 +269,14 @@ class TrackedTask(Task):
         if verdict is Verdict.AGAIN and not is_last:
             await self._run_again(job, outcome, seconds)
         else:
-            await self.recorder.record(self, self._keeper(verdict), job, outcome)
+            await self.recorder.record(self, self._keeper(verdict) if self.metadata else None, job, outcome)
 
     async def _run_again(self, job: str, outcome: Outcome, seconds: float) -> None:
         await self.book.end(job, outcome["attempt"], {**outcome, "delay": seconds})
         what = outcome.get("error") or outcome.get("exception")
         self.again[job] = Again(seconds, f"{outcome['reason']}: {what}" if what else outcome["reason"])
+        if self._shared_claims is not None:
+            self._shared_claims.ended(job)
 
     def _judge(self, reasons: Sequence[str], outcome: Mapping[str, Any]) -> tuple[Verdict, float]:
         return decide(self.retry, reasons, outcome.get("return_code"), outcome.get("signal"))

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import BackendError
 from ..localfs import process_origin
 from ..locks import is_range_locked, lock_range, unlock_range
+from .board import attend
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
     from multiprocessing.process import BaseProcess
+
+    from .board import Board
 
 __all__ = ["Controller", "follow", "follow_from_start", "holding", "is_locked", "lock_byte"]
 
@@ -123,24 +126,33 @@ def _end_after(ended: list[int]) -> None:
     os._exit(1)
 
 
-def follow_from_start(executor: Executor) -> None:
+def follow_from_start(executor: Executor, board: Board | None = None) -> None:
     """Have the processes of a pool that has none yet follow this one, also those that never get a job.
 
     A worker that waits for its first job would otherwise do so for ever.
+
+    :param board: Optional: where they note what they run.
     """
     if "concurrent.futures.process" not in sys.modules:
         return  # it is slow to import, and nobody can have a pool of processes without it
     from concurrent.futures import ProcessPoolExecutor
 
     if isinstance(executor, ProcessPoolExecutor) and executor._initializer is not _start and not executor._processes:
-        executor._initargs = (Controller.this(), executor._initializer, executor._initargs)
+        executor._initargs = (Controller.this(), board, executor._initializer, executor._initargs)
         executor._initializer = _start
 
 
-def _start(controller: Controller, initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
+def _start(
+    controller: Controller,
+    board: Board | None,
+    initializer: Callable[..., None] | None,
+    initargs: tuple[Any, ...],
+) -> None:
     follow(controller)
     if initializer is not None:
         initializer(*initargs)
+    if board is not None:
+        attend(board)
 
 
 # To tell the next controller what runs.

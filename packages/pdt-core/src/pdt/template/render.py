@@ -18,11 +18,19 @@ from .filters import FILTERS
 from .rewrite import PRINT, RAW, TEXT, Position, Rewriter, Tokens
 from .values import Captured, Raw, Written, capture, check_encodable, text_of
 
-__all__ = ["Printed", "Program"]
+__all__ = ["KINDS", "Printed", "Program", "unwritten"]
 
 PRINTED = "printed values"  # no template can name it
 KINDS = ("inputs", "outputs", "status")
 PRINTABLE = re.compile(r"[ -~]*")
+
+
+def unwritten() -> Refused:
+    """Return the error that nobody has said how a value is written."""
+    return Refused(
+        "how this value is written is not known in a script that is no shell's",
+        "say it with a filter: x|py for Python, x|json, x|b64 inside quotes, or x|raw for script text",
+    )
 
 
 class Printed:
@@ -50,10 +58,7 @@ class Printed:
                 raise Refused("the value contains what stands for other values")
             return f"{self._mark}{2 * site}z{text}" if self._mark else text
         if not self._program.shell and not isinstance(value, Written):
-            raise Refused(
-                "how this value is written is not known in a script that is no shell's",
-                "say it with a filter: x|py for Python, x|json, x|b64 inside quotes, or x|raw for script text",
-            )
+            raise unwritten()
         number = len(self.values)
         self.values.append(value if isinstance(value, Written) else text)
         self.sites.append(site)
@@ -123,6 +128,19 @@ class Program:
         environment = _environment()
         Rewriter(self._tokens, marked=marked).visit(tree)
         return Template.from_code(environment, environment.compile(tree), environment.globals)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the template."""
+        return self._text.split("\n")
+
+    def parsed(self) -> nodes.Template:
+        """Return its syntax tree."""
+        return _environment().parse(self._text)
+
+    def position(self, piece: int, offset: int) -> Position:
+        """Return where a character of one of the template's own pieces of text is."""
+        return self._tokens.position(self._tokens.texts[piece] + offset)
 
     def run(self, values: Mapping[str, Any]) -> tuple[str, Printed]:
         """Return the script with placeholders, and what they stand for.

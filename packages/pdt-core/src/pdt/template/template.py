@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,17 @@ class Template:
         except RefusedValue as error:
             raise program.error_at(printed.sites[error.number], error) from None
 
+    def check(self, names: Collection[str], links: Mapping[str, Collection[str]]) -> None:
+        """Find what is wrong with it whatever the values are.
+
+        :param names: the names that it may use.
+        :param links: the members of `inputs`, `outputs` and `status`.
+        :raises TemplateError: it is no template, it uses a name that there is not, or values have no place in it.
+        """
+        from .check import check
+
+        check(self, self._program, names, links)
+
     @cached_property
     def _program(self) -> Program:
         from .render import Program
@@ -94,7 +105,19 @@ class Template:
         return prefix
 
     def _lexed(self, text: str, values: Mapping[str, Any], printed: Printed) -> Script:
-        """Return the script that a text with placeholders is, and keep it for the next job."""
+        try:
+            return self.read(text, printed.sites)
+        except RefusedScript as error:
+            line, column = self._program.locate(values, text, error.offset)
+            raise TemplateError(error.message, name=self.name, line=line, column=column, fix=error.fix) from None
+
+    def read(self, text: str, sites: Sequence[int]) -> Script:
+        """Return the script that a text with placeholders is, and keep it for the next job.
+
+        :param sites: by its number, the place in the template that printed a placeholder.
+        :raises TemplateError: a value cannot be written at its place.
+        :raises RefusedScript: something else is wrong with the text.
+        """
         placeholder = re.compile(rf"{self._prefix}(\d+)z")
         try:
             shell = shell_of(text)
@@ -103,10 +126,9 @@ class Template:
             script = lexed(text, placeholder, self.language, shell)
         except RefusedScript as error:
             match = placeholder.match(text, error.offset)
-            if match:
-                raise self._program.error_at(printed.sites[int(match[1])], error) from None
-            line, column = self._program.locate(values, text, error.offset)
-            raise TemplateError(error.message, name=self.name, line=line, column=column, fix=error.fix) from None
+            if match is None:
+                raise
+            raise self._program.error_at(sites[int(match[1])], error) from None
         while len(self._scripts) >= MOST_SCRIPTS:
             self._scripts.pop(next(iter(self._scripts)), None)
         self._scripts[text] = script

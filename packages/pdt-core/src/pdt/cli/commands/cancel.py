@@ -1,4 +1,4 @@
-"""`pdt cancel`: ending the processes of jobs, here or by the controller that runs them."""
+"""`pdt cancel`: ending jobs, here or by the controller that runs them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from ...attempts.requests import CancelRequests
 from ...errors import HeldError, PdtError
 from ...pipeline import Pipeline
-from ...task.process import ProcessTask
+from ...task.tracked import TrackedTask
 from .. import exits, output
-from ..attempts import as_process, attempts_of, running_jobs
+from ..attempts import Attempts, as_process, attempts_of, running_jobs
 from ..cause import cause_of
 from ..failed import record_of
 from ..jobs import resolve_jobs, unknown_job
@@ -36,22 +36,21 @@ async def cancel(pipeline: Pipeline, *, task: str, jobs: list[str]) -> int:
 
     :param task: the task's name.
     :param jobs: job ids, globs over the jobs that run, or - for those on stdin.
-    :raises PdtError: if the task's jobs are no processes.
+    :raises PdtError: if nobody but the task itself knows what its jobs are.
     """
     found = find_task(pipeline, task)
-    process = as_process(found)
-    if process is None:
+    if not isinstance(found, TrackedTask):
         raise PdtError(
-            f"the jobs of task {found.name!r} run inside their controller, where nothing can end one of them",
-            fix="press Ctrl-C there: what has not begun is taken back, and a second one ends the rest",
+            f"task {found.name!r} is {type(found).__name__}, whose jobs nobody else can end",
+            fix="derive it from TrackedTask, and give it a cancel()",
         )
-    return await _Cancelling(pipeline, process).run(jobs)
+    return await _Cancelling(pipeline, found).run(jobs)
 
 
 class _Cancelling:
     """One call of the command."""
 
-    def __init__(self, pipeline: Pipeline, task: ProcessTask) -> None:
+    def __init__(self, pipeline: Pipeline, task: TrackedTask) -> None:
         self._pipeline = pipeline
         self._task = task
         self._status = exits.OK
@@ -88,12 +87,11 @@ class _Cancelling:
 
     async def _ask(self, words: list[str], held: HeldError) -> None:
         """Have another controller end the jobs; if it goes away meanwhile, do it here."""
-        running, claimed = await running_jobs(self._pipeline, self._task)
-        wanted = await self._choose(words, running, claimed)
+        wanted = await self._choose(words, *await self._possible(held))
         if not wanted:
             return
         requests = CancelRequests(self._pipeline.ledger)
-        numbers = {job: (await attempts_of(self._pipeline, self._task, job)).current for job in wanted}
+        numbers = {job: (await self._attempts(job)).current for job in wanted}
         try:
             for job in wanted:
                 await requests.ask(self._task.name, job)
@@ -106,9 +104,20 @@ class _Cancelling:
         if left and self._has_gone():
             await self._cancel_here(left)
 
+    async def _possible(self, held: HeldError) -> tuple[set[str], set[str]]:
+        """Return the jobs that run, as far as another process can tell, and those that may be among them."""
+        process = as_process(self._task)
+        if process is not None:
+            return await running_jobs(self._pipeline, process)
+        possible = await self._pipeline.gather_ready_jobs(self._task)
+        if held.is_shared:  # what runs is claimed
+            possible = {job for job in possible if (await self._attempts(job)).current is not None}
+        return possible, possible
+
     async def _until_over(self, requests: CancelRequests, numbers: dict[str, int | None]) -> list[str]:
         """Wait until the attempts with these numbers are recorded, and return the jobs of which that is not so."""
         asked = time.monotonic()
+        patience = TAKE_SECONDS + (0.0 if as_process(self._task) else self._task.grace)
         taken: dict[str, float] = {}
         left = list(numbers)
         while left:
@@ -116,14 +125,14 @@ class _Cancelling:
             for job in list(left):
                 if job not in taken and not await requests.is_waiting(self._task.name, job):
                     taken[job] = now
-                if job in taken and await self._is_over(job, numbers[job], now - taken[job]):
+                if await self._is_over(job, numbers[job], now - taken.get(job, now)):
                     left.remove(job)
             waiting = [job for job in left if job not in taken]
             if waiting and self._has_gone():
                 break
-            if waiting and now - asked > TAKE_SECONDS:
+            if waiting and now - asked > patience:
                 output.fail(
-                    f"the controller has not taken the request within {TAKE_SECONDS:g} s: {' '.join(waiting)}",
+                    f"the controller has not taken the request within {patience:g} s: {' '.join(waiting)}",
                     "see whether it hangs; stop it and cancel again: its processes run on",
                 )
                 self._status = exits.TIMED_OUT
@@ -144,13 +153,19 @@ class _Cancelling:
 
     async def _is_over(self, job: str, number: int | None, since: float) -> bool:
         """Tell whether an attempt is recorded, or has turned out not to have begun."""
-        attempts = await attempts_of(self._pipeline, self._task, job)
+        process, attempts = as_process(self._task), await self._attempts(job)
+        if process is None:  # one that does not share the pipeline claims nothing, and keeps the request until then
+            is_waiting = await CancelRequests(self._pipeline.ledger).is_waiting(self._task.name, job)
+            return not is_waiting if number is None else attempts.current != number
         if attempts.is_decided:
             return False
         if attempts.current != number or number is None:
             return True
-        has_begun = not self._task.pids.shared or await self._task.pids.contains(job)
+        has_begun = not process.pids.shared or await process.pids.contains(job)
         return not has_begun and since > BEGIN_SECONDS
+
+    async def _attempts(self, job: str) -> Attempts:
+        return await attempts_of(self._pipeline, self._task, job)
 
     # What is said.
 

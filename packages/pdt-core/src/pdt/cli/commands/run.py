@@ -21,6 +21,7 @@ def run(
     launch_once: bool = False,
     timeout: float | None = None,
     fail_fast: bool = False,
+    shared: bool = False,
     durability: Literal["power", "process"] | None = None,
     quiet: bool = False,
     progress: bool | None = None,
@@ -31,6 +32,7 @@ def run(
     :param launch_once: launch what is ready at first, and then only wait for it.
     :param timeout: seconds after which to give up.
     :param fail_fast: start nothing more after the first failure.
+    :param shared: let other controllers that share it work on the pipeline, too.
     :param durability: Optional: what done jobs survive, in place of what the pipeline says.
     :param quiet: whether to print errors only.
     :param progress: whether to show progress; by default on a terminal.
@@ -38,7 +40,7 @@ def run(
     if durability is not None:
         pipeline.durability = durability
     if not forever and not needs_loop(pipeline) and can_glance(pipeline):
-        skipped = complete(_skipped_if_quiet(pipeline))
+        skipped = complete(_skipped_if_quiet(pipeline, shared))
         if skipped is not None:
             if not quiet:
                 for line in [*skipped, "nothing to do"]:
@@ -52,16 +54,17 @@ def run(
         launch_once=launch_once,
         timeout=timeout,
         fail_fast=fail_fast,
+        shared=shared,
         quiet=quiet,
         progress=progress,
     )
 
 
-async def _skipped_if_quiet(pipeline: Pipeline) -> list[str] | None:
+async def _skipped_if_quiet(pipeline: Pipeline, shared: bool) -> list[str] | None:
     """Return what to say of skipped keys where there is nothing to do; where there is, leave the pipeline open."""
     await open_pipeline(pipeline)
     try:
-        pipeline.take_control()
+        pipeline.take_control(shared=shared)
         found = await look(pipeline)
         left = await pipeline.has_attempts()
     except BaseException:

@@ -72,7 +72,8 @@ async def _put_off(pipeline: Pipeline, task: Task, verdict: Verdict) -> Verdict:
     if seconds is None or not isinstance(task, TrackedTask):
         return verdict
     cause = cause_of(attempts.ends[max(attempts.ends)])
-    number = f"attempt {attempts.next_number} of {max(task.retry.attempts, attempts.next_number)}"
+    made = len(attempts.ends)
+    number = f"attempt {made + 1} of {max(task.retry.attempts, made + 1)}"
     if not seconds:
         return replace(verdict, reason=f"{number} starts, as the last one failed: {cause}")
     reason = f"{number} starts in {seconds:.1f} s, as the last one failed: {cause}"
