@@ -138,7 +138,7 @@ def main() -> int:
     soak = Soak(where, seed)
     cases = [] if asked.no_syscalls else syscalls.cases(where)
     with ThreadPoolExecutor(TOGETHER) as threads:
-        list(threads.map(soak.syscall, cases[: max(0, asked.kills // 4)]))
+        list(threads.map(soak.syscall, random.Random(seed).sample(cases, min(len(cases), asked.kills // 4))))
         number = 0
         while soak.counts["kills"] < asked.kills and not soak.findings:
             left = asked.kills - soak.counts["kills"]

@@ -16,7 +16,10 @@ __all__ = ["JOBS", "cases", "kill_at"]
 
 JOBS = {"files": 6, "streams": 5, "again": 4}
 #: The calls by which a controller changes something that outlives it.
-CALLS = ("openat", "rename", "fcntl", "vfork", "write", "pwrite64", "unlink", "mkdir", "linkat", "wait4", "close")
+CALLS = (
+    *("openat", "rename", "linkat", "unlink", "mkdir", "write", "pwrite64", "fdatasync", "fcntl", "close", "wait4"),
+    *("clone3", "clone", "vfork"),  # by one of which it starts processes
+)
 #: At how many of each kind it is killed.
 OF_EACH = 24
 _CALL = re.compile(r"^(\w+)\(")

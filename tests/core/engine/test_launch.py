@@ -17,7 +17,7 @@ from pdt.attempts.book import AttemptBook, Claim
 from pdt.engine import launch
 from pdt.errors import BackendError
 from pdt.ledger import SqliteLedger
-from tests.core.engine.samples import jobs_of, until
+from tests.core.engine.samples import jobs_of, memory, run, until
 from tests.core.task.scripts import Place, quota
 
 
@@ -211,3 +211,30 @@ async def test_a_retry_is_forgotten_when_its_job_is_not_ready_any_more(place: Pl
         await inputs.delete("a")
         report = await running  # it does not wait for the thousand seconds
     assert report.launched == {"task": 1}
+
+
+async def test_a_run_ends_although_a_job_that_was_tried_again_cannot_be_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pdt.engine.commit.FIRST_DELAY", 0.01)
+
+    class Refusing(pdt.InProcessMetadataRepository):
+        async def dump(self, job: str, data: Any) -> None:
+            raise OSError("no")
+
+        async def dump_all(self, data: Mapping[str, Any]) -> None:
+            raise OSError("no")
+
+    runs = []
+
+    async def body(job: str) -> None:
+        runs.append(job)
+        if len(runs) == 1:
+            raise ValueError("the first time")
+
+    task = pdt.InProcessSyncTask("task", Refusing(), func=body, retry=pdt.Retry(2, delay=0.01))
+    task.link("input", memory("a"), is_input=True)
+    report = await run(task, deadline=10)
+    assert report.retried == {"task": 1}
+    assert report.exit_code == 5
+    assert runs == ["a", "a"]

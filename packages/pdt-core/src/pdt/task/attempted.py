@@ -358,6 +358,8 @@ class AttemptedTask(TrackedTask):
         if is_new and busy and self.on_free is not None:
             self._look_soon()  # what was taken over ends when the engine knows of it
             return True
+        while self.live.decided:
+            self.carry_out(self.live.decided.pop(), runner)
         exits = self.live.exits
         exits.extend(await runner.ended())
         failures: list[tuple[Exit, Exception]] = []

@@ -10,7 +10,7 @@ from .record import now
 if TYPE_CHECKING:
     import asyncio
 
-    from ..attempts.book import Claim
+    from ..attempts.book import Claim, Decision
     from ..proc_manager.runner import Exit
     from .staging import Staging
 
@@ -49,6 +49,8 @@ class LiveAttempts:
         self.offered: dict[str, Claim] = {}
         #: Ends that are not dealt with yet.
         self.exits: deque[Exit] = deque()
+        #: Results that an earlier controller has decided to count, and that are to be published.
+        self.decided: list[Decision] = []
         #: How many of those in `running` run.
         self.alive = 0
         self._by_token: dict[str, Running] = {}
@@ -91,4 +93,5 @@ class LiveAttempts:
         self.claims.clear()
         self.offered.clear()
         self.exits.clear()
+        self.decided.clear()
         self._by_token.clear()

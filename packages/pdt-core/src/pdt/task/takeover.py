@@ -61,16 +61,14 @@ async def _adopt(
         if next_step(Finding(True, False, token in alive, token in ended)) is Step.ADOPT:
             task.adopt(task.live.running[claim.job], alive[token])
     hit("adopt.end")
-    # Nothing may fail from here on: what is carried out goes on by itself, and settles what would be taken over again.
-    task.live.exits.extend(exits)  # dealt with by the next update
+    # Dealt with by the next update, when the engine knows of them.
+    task.live.exits.extend(exits)
+    task.live.decided.extend(decision for token, decision in decisions.items() if token in by_token)
     if task.resource_manager is not None:
         # Also what has ended: the engine gives it back when its end is dealt with.
         task.holding += len(new)
         for running in new:
             running.holds = True
-    for token, decision in decisions.items():
-        if token in by_token:
-            task.carry_out(decision, runner)
 
 
 def _running(task: AttemptedTask, claim: Claim, decision: Decision | None, runner: ProcessRunner) -> Running:
