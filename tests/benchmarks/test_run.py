@@ -11,7 +11,22 @@ import pytest
 RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
 
 
-@pytest.mark.parametrize("case", ["jobs", "jobs-yaml", "nothing", "ten-new", "sh-2", "sh-16-log", "python3-2", "make", "chain", "ready-set", "start-up"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "jobs",
+        "jobs-yaml",
+        "nothing",
+        "ten-new",
+        "sh-2",
+        "sh-16-log",
+        "python3-2",
+        "make",
+        "chain",
+        "ready-set",
+        "start-up",
+    ],
+)
 def test_a_case_prints_its_figures(case: str, tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     command = [

@@ -408,6 +408,7 @@ class Launcher:
             return False
         self.plan.take(task.name)
         self._waiting_since.pop(task.name, None)
+        self.retries.succeeded((task.name, job))
         lane.claimed.discard(job)
         lane.in_flight.add(job)
         lane.give([job])
