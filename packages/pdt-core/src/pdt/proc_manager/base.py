@@ -5,22 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .runner import ProcessRunner
+    from .stdout import StderrIsStdout
 
-__all__ = ["STDOUT", "AbstractProcessManager"]
-
-
-class _StderrIsStdout:
-    """Given for stderr: it goes where stdout goes, interleaved."""
-
-    def __repr__(self) -> str:
-        return "STDOUT"
-
-
-STDOUT: Final = _StderrIsStdout()
+__all__ = ["AbstractProcessManager"]
 
 
 class AbstractProcessManager(ABC):
@@ -42,7 +33,7 @@ class AbstractProcessManager(ABC):
         return_code: str,
         stdin: str | None,
         stdout: str | None,
-        stderr: str | _StderrIsStdout | None,
+        stderr: str | StderrIsStdout | None,
     ) -> str:
         """Start a process, without waiting for its end, and return its identifier.
 

@@ -16,10 +16,11 @@ from .. import localfs
 from ..errors import ConfigurationError, UnlaunchableError
 from ..localfs import in_thread
 from ..repository.filestream import FileReader, FileTextReader, FileTextWriter, FileWriter
-from .base import AbstractProcessManager, _StderrIsStdout
+from .base import AbstractProcessManager
 from .local_runner import LocalRunner
 from .processes import TOKEN, carriers, carries, kill_carriers
 from .spawn import posix_spawn
+from .stdout import StderrIsStdout
 
 __all__ = ["LocalLinuxManager"]
 
@@ -83,7 +84,7 @@ class LocalLinuxManager(AbstractProcessManager):
         return_code: str,
         stdin: str | None,
         stdout: str | None,
-        stderr: str | _StderrIsStdout | None,
+        stderr: str | StderrIsStdout | None,
     ) -> str:
         """Start a process in a session of its own, and return its identifier: its number and a token.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .base import _StderrIsStdout
+from .stdout import StderrIsStdout
 
 __all__ = ["SIGNALLED", "Command", "Exit", "Place", "ProcessRunner"]
 
@@ -39,7 +39,7 @@ class Command:
     cwd: str | None = None
     stdin: str | None = None
     stdout: str | None = None
-    stderr: str | _StderrIsStdout | None = None
+    stderr: str | StderrIsStdout | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from errno import E2BIG, EACCES, EISDIR, ENOENT, ENOTDIR
 
 from .. import localfs
 from ..errors import UnlaunchableError
-from .base import _StderrIsStdout
+from .stdout import StderrIsStdout
 
 __all__ = ["above", "encoded", "in_memory", "posix_spawn"]
 
@@ -54,7 +54,7 @@ def posix_spawn(
     environ: Mapping[str, str] | Mapping[bytes, bytes],
     stdin: str | None,
     stdout: str | None,
-    stderr: str | _StderrIsStdout | None,
+    stderr: str | StderrIsStdout | None,
     descriptors: Mapping[int, int],
 ) -> int:
     """Start the shell in a session of its own, and return its process number.
@@ -69,7 +69,7 @@ def posix_spawn(
     create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 0, stdin or os.devnull, os.O_RDONLY, 0)]
     actions.append((os.POSIX_SPAWN_OPEN, 1, stdout or os.devnull, create, 0o666))
-    if isinstance(stderr, _StderrIsStdout):
+    if isinstance(stderr, StderrIsStdout):
         actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
     else:
         actions.append((os.POSIX_SPAWN_OPEN, 2, stderr or os.devnull, create, 0o666))

@@ -14,8 +14,8 @@ from .. import localfs
 from ..attempts.policy import Retry
 from ..errors import ConfigurationError
 from ..failpoints import hit
-from ..proc_manager.base import STDOUT, _StderrIsStdout
 from ..proc_manager.runner import Command, ProcessRunner
+from ..proc_manager.stdout import STDOUT, StderrIsStdout
 from ..repository.base import BlobRepository, MetadataRepository, Repository
 from ..repository.filesystem import FileRepository
 from ..streams import async_copyfile
@@ -80,7 +80,7 @@ class ProcessTask(AttemptedTask):
         done: MetadataRepository | None = None,
         stdin: BlobRepository | None = None,
         stdout: BlobRepository | None = None,
-        stderr: BlobRepository | _StderrIsStdout | None = None,
+        stderr: BlobRepository | StderrIsStdout | None = None,
         ready: Repository | None = None,
         *,
         cwd: str | os.PathLike[str] | None = None,
@@ -123,7 +123,7 @@ class ProcessTask(AttemptedTask):
         self.stdin = stdin
         self.stdout = stdout
         self._stderr = stderr
-        separate = None if isinstance(stderr, _StderrIsStdout) else stderr
+        separate = None if isinstance(stderr, StderrIsStdout) else stderr
         wrong = _not_blobs(name, stdin=stdin, stdout=stdout, stderr=separate)
         if wrong is not None:
             raise wrong
@@ -150,7 +150,7 @@ class ProcessTask(AttemptedTask):
     @property
     def stderr(self) -> BlobRepository | None:
         """The repository that takes what jobs write to standard error, or None if none does."""
-        return self.stdout if isinstance(self._stderr, _StderrIsStdout) else self._stderr
+        return self.stdout if isinstance(self._stderr, StderrIsStdout) else self._stderr
 
     @property
     def basedir(self) -> Path:

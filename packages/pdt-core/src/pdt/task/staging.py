@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import localfs
-from ..proc_manager.base import STDOUT, _StderrIsStdout
+from ..proc_manager.stdout import STDOUT, StderrIsStdout
 from ..repository.base import Repository
 from .record import Outcome
 
@@ -67,9 +67,9 @@ class Staging:
         return self._stream("stdout") if self._task.stdout is not None else self.log
 
     @property
-    def stderr(self) -> str | _StderrIsStdout | None:
+    def stderr(self) -> str | StderrIsStdout | None:
         """Where standard error goes."""
-        if isinstance(self._task._stderr, _StderrIsStdout):
+        if isinstance(self._task._stderr, StderrIsStdout):
             return STDOUT
         if self._task._stderr is not None:
             return self._stream("stderr")
@@ -127,7 +127,7 @@ class Staging:
                 moves.append([staged, target])
                 self._moved.add(staged)
         for name, repo in (("stdout", self._task.stdout), ("stderr", self._task._stderr)):
-            if repo is None or isinstance(repo, _StderrIsStdout) or name in self._outputs:
+            if repo is None or isinstance(repo, StderrIsStdout) or name in self._outputs:
                 continue
             if whole or name == "stderr":
                 streams.append([self._stream(name), name])
