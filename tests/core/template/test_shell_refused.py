@@ -106,6 +106,8 @@ def test_argument_that_is_no_code_is_taken(text: str) -> None:
         ("#!/bin/bash\n local a=^", "($(id))", "bash may evaluate it"),
         ('#!/bin/bash\n readonly a="^"', "($(id))", "bash may evaluate it"),
         ('#!/bin/bash\n a=("^")', "\x01", "control character"),
+        ("cat <<'E'\n^\nE\n", "\x01\x01", "control character"),
+        ("cat <<-'E'\n^\nE\n", "\x7f", "control character"),
     ],
 )
 def test_value_is_refused(text: str, value: str, message: str) -> None:

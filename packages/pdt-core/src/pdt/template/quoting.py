@@ -20,11 +20,12 @@ __all__ = [
     "in_double_quotes",
     "in_double_quotes_of_array",
     "in_heredoc",
+    "in_quoted_heredoc",
+    "in_quoted_tabless_heredoc",
     "in_quotes",
     "in_single_quotes",
     "in_tabless_heredoc",
     "verbatim",
-    "verbatim_tabless",
 ]
 
 Escape = Callable[[str], str]
@@ -71,7 +72,7 @@ def in_double_quotes_of_array(value: str) -> str:
 
 
 def verbatim(value: str) -> str:
-    """The value itself: in a here-document whose delimiter is quoted, or where a filter has written it."""
+    """The value itself, where a filter has written it."""
     return value
 
 
@@ -93,9 +94,19 @@ def _without_tabs(value: str) -> str:
     return value
 
 
-def verbatim_tabless(value: str) -> str:
+def in_quoted_tabless_heredoc(value: str) -> str:
     """A part of a here-document of <<- whose delimiter is quoted."""
-    return _without_tabs(value)
+    return in_quoted_heredoc(_without_tabs(value))
+
+
+def in_quoted_heredoc(value: str) -> str:
+    """A part of a here-document whose delimiter is quoted: in a substitution bash drops a \\x01 before either."""
+    if "\x01" in value or "\x7f" in value:
+        raise Refused(
+            "the value contains a control character that bash damages where the delimiter is quoted",
+            "leave the quotes of the delimiter out",
+        )
+    return value
 
 
 def in_tabless_heredoc(value: str) -> str:

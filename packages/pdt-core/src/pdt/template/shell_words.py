@@ -11,10 +11,10 @@ from .quoting import (
     in_double_quotes,
     in_double_quotes_of_array,
     in_heredoc,
+    in_quoted_heredoc,
+    in_quoted_tabless_heredoc,
     in_quotes,
     in_tabless_heredoc,
-    verbatim,
-    verbatim_tabless,
 )
 from .script import HereDocument
 from .shell_scan import VALUE, Scanner
@@ -166,9 +166,9 @@ class WordScanner(Scanner):
                 "shells differ in where this here-document ends", "choose another delimiter", at=document.offset
             )
         if document.strips_tabs:
-            escape = in_tabless_heredoc if document.expands else verbatim_tabless
+            escape = in_tabless_heredoc if document.expands else in_quoted_tabless_heredoc
         else:
-            escape = in_heredoc if document.expands else verbatim
+            escape = in_heredoc if document.expands else in_quoted_heredoc
         known, continued = len(self.places), False
         special = r"[\\$`]" if document.expands else "(?!)"
         while (found := self.skip_to(special)) and self.pos < end:
