@@ -28,7 +28,7 @@ EXTRA_TESTS = {"pdt-core": ["tests/api"]}
 # Such that take minutes: the first Python that is there runs them, for all.
 LONG_TESTS = {"pdt-core": ["tests/chaos"]}
 
-PYTEST_WORKERS = ["-n", "auto", "--dist", "loadfile"]
+PYTEST_OPTIONS = ["-n", "auto", "--dist", "loadfile", "--hypothesis-profile", "steady"]
 
 
 def runs(python: str) -> bool:
@@ -89,7 +89,7 @@ def tests_of(package: str) -> list[str]:
 def run_pytest(session: nox.Session, paths: list[str]) -> None:
     """Run pytest on the paths, or on those named after `--`."""
     named = any(argument.startswith("tests/") for argument in session.posargs)
-    session.run("python", "-m", "pytest", *PYTEST_WORKERS, *([] if named else paths), *session.posargs)
+    session.run("python", "-m", "pytest", *PYTEST_OPTIONS, *([] if named else paths), *session.posargs)
 
 
 each_package = nox.parametrize("package", [nox.param(name, id=short(name)) for name in PACKAGES])

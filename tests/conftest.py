@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support import ordinary_user
 from tests.support.blocking import LIMIT_S, watch_event_loops
 from tests.support.leftovers import kill_leftovers
+
+# What a check of a change runs is the same each time; `pytest` by itself explores, and remembers what it finds.
+settings.register_profile("steady", derandomize=True, print_blob=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
