@@ -107,6 +107,8 @@ def test_argument_that_is_no_code_is_taken(text: str) -> None:
         ('#!/bin/bash\n readonly a="^"', "($(id))", "bash may evaluate it"),
         ('#!/bin/bash\n a=("^")', "\x01", "control character"),
         ("cat <<'E'\n^\nE\n", "\x01\x01", "control character"),
+        ("cat <<EOF\n^\nEOF\n", "E\x80", "of which dash loses a part"),
+        ("cat <<'EOF'\n^\nEOF\n", "a\nEOFé", "of which dash loses a part"),
         ("cat <<-'E'\n^\nE\n", "\x7f", "control character"),
     ],
 )

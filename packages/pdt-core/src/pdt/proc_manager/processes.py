@@ -21,6 +21,10 @@ ROUNDS = 20
 QUIET_ROUNDS = 2
 #: Looks at most, a millisecond apart, at a process that is about to become another program.
 EXECUTING_LOOKS = 500
+#: As many of them have to find its environment empty.
+EMPTY_LOOKS = 3
+#: The flags in /proc/PID/stat of what is ending (PF_EXITING), and of the kernel's own threads (PF_KTHREAD).
+HAS_NO_MEMORY = 0x4 | 0x200000
 #: The flag of pidfd_send_signal(2) for the group that a process leads; since Linux 6.9.
 PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 
@@ -110,24 +114,25 @@ def _token_of(pid: int) -> str:
 
 def _environment(pid: int) -> bytes:
     """Return the environment that a process began with, each variable between NULs."""
-    is_settled = False
+    looks = 0
     for _ in range(EXECUTING_LOOKS):
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
                 content = file.read()
-            if content or is_settled:
+            if content:
                 return b"\0" + content + b"\0"
-            is_settled = not _is_executing(pid)
+            looks += _looks_empty(pid)
         except OSError:
             break  # gone, or a stranger's
-        if not is_settled:
-            time.sleep(0.001)
+        if looks >= EMPTY_LOOKS:
+            break
+        time.sleep(0.001)
     return b""
 
 
-def _is_executing(pid: int) -> bool:
-    """Tell whether a process is about to become another program, and shows the environment of neither."""
+def _looks_empty(pid: int) -> int:
+    """Tell whether a process shows no environment, as one that becomes another program does for a moment."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    has_memory, end_of_environment = fields[20] != b"0", fields[48]
-    return has_memory and end_of_environment == b"0"
+    flags, start, end = int(fields[6]), fields[47], fields[48]
+    return EMPTY_LOOKS if flags & HAS_NO_MEMORY else start == end != b"0"

@@ -33,6 +33,16 @@ class HereDocument:
             return any(line.startswith(self.delimiter) for line in lines)
         return self.delimiter in lines
 
+    def is_damaged_in(self, body: str) -> bool:
+        """Tell whether dash loses a byte of this text: of what follows the first letters of the delimiter in a line."""
+        for line in body.split("\n"):
+            text = line.lstrip("\t") if self.strips_tabs else line
+            pairs = zip(text, self.delimiter, strict=False)
+            alike = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(text), len(self.delimiter)))
+            if alike and not text[alike : alike + 1].isascii():
+                return True
+        return False
+
 
 class Script:
     """A text in which each placeholder has a way to write a value.
@@ -88,6 +98,13 @@ class Script:
                     self._gaps[first][1],
                     f"with this value a line of the here-document begins with its delimiter, {document.delimiter}",
                     "give it a delimiter that no value contains",
+                )
+            if document.is_damaged_in(body):
+                raise RefusedValue(
+                    self._gaps[first][1],
+                    f"with this value a line of the here-document begins like its delimiter, {document.delimiter}, "
+                    "and goes on with a character that is not ASCII, of which dash loses a part",
+                    "give it a delimiter that no value begins like",
                 )
         pieces.append(self._tail)
         return "".join(pieces)
