@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
+import gc
+import logging
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -13,6 +16,34 @@ from tests.support.leftovers import kill_leftovers
 
 # What a check of a change runs is the same each time; `pytest` by itself explores, and remembers what it finds.
 settings.register_profile("steady", derandomize=True, print_blob=True)
+
+# asyncio's debug mode warns of slow callbacks on a busy machine; what holds an event loop is found below.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+
+#: Seconds after which all tests together say where they are and end: pytest's time limits are those of single tests.
+SESSION_LIMIT_S = 30 * 60
+
+
+def pytest_sessionstart() -> None:
+    faulthandler.dump_traceback_later(SESSION_LIMIT_S, exit=True)
+
+
+def pytest_sessionfinish() -> None:
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Collect no garbage while a failure is described.
+
+    A task whose exception nobody retrieved would be reported by asyncio in the midst of it, and Python 3.11 cannot
+    parse source for a traceback while it does so for another: pytest would end with an internal error, or never.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -88,8 +88,7 @@ async def test_what_one_that_is_there_has_claimed_is_waited_for(shared: pdt.Pipe
         with held_elsewhere(shared.shared_lock.path, "shared") as other:
             await claim_as(shared, other.number, "a", "b")
             running = asyncio.get_running_loop().create_task(shared.run())
-            await until(lambda: has_tried(shared, "a") and has_tried(shared, "b"))
-            assert ran(shared) == ["c"]
+            await until(lambda: has_tried(shared, "a") and has_tried(shared, "b") and ran(shared) == ["c"])
             other.kill()
             report = await running
     assert report.succeeded == {"count": 3}

@@ -145,7 +145,12 @@ class GroupCommit:
     @property
     def busy(self) -> bool:
         """Whether records are about to be written, rather than waiting for a store that is away."""
-        return bool(self._pending) or self._work is not None
+        return bool(self._pending) or self._writes
+
+    @property
+    def _writes(self) -> bool:
+        # A task that is cancelled before its first step never gets to say that it has ended.
+        return self._work is not None and not self._work.done()
 
     def open(self) -> None:
         """Begin to gather what has to be made durable."""
@@ -177,7 +182,7 @@ class GroupCommit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._work is None and self._pending:
+        if not self._writes and self._pending:
             self._work = asyncio.get_running_loop().create_task(self._commit_pending())
 
     async def _commit_pending(self) -> None:
@@ -349,7 +354,7 @@ class GroupCommit:
 
     async def flush(self) -> None:
         """Return when every record that was taken is written, or given up."""
-        while self._pending or self._work is not None or self._stragglers:
+        while self.busy or self._stragglers:
             self.start()
             await asyncio.wait([*self._stragglers, *([self._work] if self._work is not None else [])])
 
