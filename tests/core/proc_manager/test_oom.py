@@ -118,9 +118,9 @@ async def test_a_kill_of_which_nobody_knows_may_have_been_for_memory(
 
     monkeypatch.setattr(oom, "_find", lambda: None)
     async with bench(tmp_path) as runs:
-        exit = await runs.run("sh -c 'kill -KILL $PPID'")
+        exit = await runs.run("sh -c 'kill -KILL $PPID'; exit")
         assert (exit.return_code, exit.cause, exit.detail) == (137, None, "killed (memory?)")
-        exit = await runs.run("sh -c 'kill -TERM $PPID'")
+        exit = await runs.run("sh -c 'kill -TERM $PPID'; exit")
         assert (exit.return_code, exit.cause, exit.detail) == (143, None, None)
 
 

@@ -22,8 +22,9 @@ from .lookout import LOOK_SECONDS, POLL_SECONDS, Lookout
 from .oom import OomCounter
 from .processes import TOKEN, carriers, kill_carriers
 from .runner import SIGNALLED, Command, Exit, Place, ProcessRunner
-from .shebang import check_interpreter, interpreter_of
-from .spawn import EXECUTED, JOURNAL_FD, SCRIPT_FD, SHELL, SOURCED, above, encoded, in_memory, posix_spawn
+from .shebang import SHELL, check_interpreter, interpreter_of
+from .simple import is_simple_command
+from .spawn import DIRECT, EXECUTED, JOURNAL_FD, SCRIPT_FD, SOURCED, above, encoded, in_memory, posix_spawn
 from .stuck import hindrance_of
 
 __all__ = ["LocalRunner"]
@@ -116,7 +117,8 @@ class LocalRunner(ProcessRunner):
             localfs.check_directory(cwd)
             if interpreter in ([], [SHELL]):
                 descriptors[SCRIPT_FD] = in_memory(script)
-                arguments = [SOURCED, command.name, command.token, cwd]
+                wrapper = DIRECT if is_simple_command(command.script) else SOURCED
+                arguments = [wrapper, command.name, command.token, cwd]
             else:
                 path = self.path(command.token, "script")
                 localfs.write_private(path, script)

@@ -19,8 +19,8 @@ from ..errors import UnlaunchableError
 from .base import AbstractProcessManager
 from .processes import TOKEN
 from .runner import Command, Exit, Place, ProcessRunner
-from .shebang import interpreter_of
-from .spawn import SHELL
+from .shebang import SHELL, interpreter_of
+
 
 __all__ = ["PlainRunner"]
 

@@ -7,7 +7,10 @@ import shutil
 
 from ..errors import UnlaunchableError
 
-__all__ = ["check_interpreter", "interpreter_of"]
+__all__ = ["SHELL", "check_interpreter", "interpreter_of"]
+
+#: Reads a script whose first line names nobody.
+SHELL = "/bin/sh"
 
 
 def interpreter_of(script: str) -> list[str]:

@@ -10,11 +10,11 @@ from errno import E2BIG, EACCES, EISDIR, ENOENT, ENOTDIR
 
 from .. import localfs
 from ..errors import UnlaunchableError
+from .shebang import SHELL
 from .stdout import StderrIsStdout
 
 __all__ = ["above", "encoded", "in_memory", "posix_spawn"]
 
-SHELL = "/bin/sh"
 SCRIPT_FD = 8
 JOURNAL_FD = 9
 #: Descriptors below it are the script's.
@@ -25,14 +25,16 @@ UNNOTED = 125
 # The script gets the default traps in its subshell; the wrapper outlives a signal to its group, to tell the end.
 # A controller that is there is told by the wrapper's own code as well: the line may find no room.
 # What shells say of a command that a signal ended is kept from the script's standard error.
-_HEAD = (
-    f'trap : TERM INT HUP QUIT USR1 USR2; exec 7>&2 2>/dev/null; echo "$1 start $$" >&{JOURNAL_FD} || exit {UNNOTED}; '
-    "( exec 2>&7 7>&-; "
-)
-_TAIL = f' ); set -- "$1" $?; echo "$1 exit $2" >&{JOURNAL_FD}; exit $2'
+_TRAPS = "trap : TERM INT HUP QUIT USR1 USR2; "
+_START = f'echo "$1 start $$" 2>/dev/null >&{JOURNAL_FD} || exit {UNNOTED}; '
+_END = f'set -- "$1" $?; echo "$1 exit $2" 2>/dev/null >&{JOURNAL_FD}; exit $2'
+_READ = f". /proc/self/fd/{SCRIPT_FD}"
+_SUBSHELL = f'{_TRAPS}exec 7>&2 2>/dev/null; {_START}( exec 2>&7 7>&-; cd "$2" || exit 126; %s ); {_END}'
 #: Reads the script into the wrapper's own subshell: no second interpreter is started for it.
-SOURCED = f'{_HEAD}cd "$2" || exit 126; set --; . /proc/self/fd/{SCRIPT_FD}{_TAIL}'
-EXECUTED = f'{_HEAD}cd "$2" || exit 126; shift 2; exec "$@"{_TAIL}'
+SOURCED = _SUBSHELL % f"set --; {_READ}"
+#: Reads a script that is a simple command into the wrapper itself: a subshell would cost more than many a command.
+DIRECT = f'{_TRAPS}{_START}{{ cd "$2" || (exit 126); }} && {_READ}; {_END}'
+EXECUTED = _SUBSHELL % 'shift 2; exec "$@"'
 
 #: What the controller's own parents may have had ignored, as the script would be bound to as well.
 _RESTORED = [
