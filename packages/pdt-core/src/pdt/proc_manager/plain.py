@@ -21,7 +21,6 @@ from .processes import TOKEN
 from .runner import Command, Exit, Place, ProcessRunner
 from .shebang import SHELL, interpreter_of
 
-
 __all__ = ["PlainRunner"]
 
 #: Seconds between looks at the processes: the least, when something happens, and the most.
