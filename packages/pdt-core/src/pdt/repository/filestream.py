@@ -54,7 +54,7 @@ class FileReader:
             if size > SMALL:
                 self._descriptor, descriptor = descriptor, -1
                 return
-            content = os.read(descriptor, SMALL + 1)
+            content = os.read(descriptor, size + 1)
             if len(content) != size:  # it is being written to, or is made by the system as it is read
                 content += read_rest(descriptor)
             self._content = io.BytesIO(content)

@@ -13,7 +13,7 @@ from ..repository.base import MetadataRepository, Repository
 from ..repository.live import ExecutorLiveRepo
 from .function import FunctionTask
 from .pool import Pool, Running
-from .record import StoppedError, failure, now
+from .record import StoppedError, failure, now, success
 from .remote import Call, Ended, by_name
 from .tracked import Again, _seconds
 from .worker import Controller, lock_byte
@@ -200,7 +200,8 @@ class ExecutorTask(FunctionTask):
     async def launch(self, job: str) -> None:
         """Hand one job to the executor; where `synchronous`, wait for its end."""
         self._job_ids.check(job)
-        await self._know_attempts()
+        if self.keeps_attempts:
+            await self._load_book()
         if job in self.rev_jobs:
             return
         self.executor  # noqa: B018  what is sent depends on what is made
@@ -256,7 +257,7 @@ class ExecutorTask(FunctionTask):
         if error is None:
             ended = future.result()
             if ended.failure is None:
-                await self._succeeded(job, ended.start, ended.end)
+                await self._ended(job, success(ended.start, ended.end))
             elif reason is not None:
                 said = repr(StoppedError(reason, self.timeout))
                 await self._failed(job, ended.failure | {"reason": reason, "exception": said})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..attempts.policy import Retry
@@ -112,15 +112,8 @@ class FunctionTask(TrackedTask):
     async def get_ready(self) -> None:
         """Read what earlier controllers left, before anything is planned."""
         await super().get_ready()
-        await self._know_attempts()
-
-    async def _know_attempts(self) -> None:
-        """Read what earlier controllers left, before a body runs whose end could not be recorded."""
-        if self.keeps_attempts:
+        if self.keeps_attempts:  # else no body could run whose end cannot be recorded
             await self._load_book()
-
-    async def _succeeded(self, job: str, start: datetime, end: datetime) -> None:
-        await self._ended(job, success(start, end))
 
     async def _failed(
         self, job: str, outcome: Outcome, error: BaseException | None = None, *, is_last: bool = False
@@ -157,7 +150,8 @@ class InProcessSyncTask(FunctionTask):
     async def launch(self, job: str) -> None:
         """Run the body for one job and record how it ended."""
         self._job_ids.check(job)
-        await self._know_attempts()
+        if self.keeps_attempts:
+            await self._load_book()
         arguments = self._arguments if self._arguments is not None else self.arguments
         func = self.func
         assert func is not None  # noqa: S101  `arguments` saw it
@@ -165,7 +159,7 @@ class InProcessSyncTask(FunctionTask):
         # That no thread can be started is not the body's failure.
         thread = None if self._is_async else _start_thread(func, job, arguments)
         try:
-            await self._limited(job, func(job=job, **arguments) if thread is None else self._wait(thread, job))
+            await self._body(job, func(job=job, **arguments) if thread is None else self._wait(thread, job))
         except StoppedError as error:
             outcome = failure(error, start, now()) | {"reason": error.reason}
             # What runs on in its thread is not joined by a second attempt.
@@ -177,9 +171,9 @@ class InProcessSyncTask(FunctionTask):
                 raise
             await self._failed(job, failure(error, start, now()))
         else:
-            await self._succeeded(job, start, now())
+            await self._ended(job, success(start, now()))
 
-    async def _limited(self, job: str, body: Awaitable[Any]) -> None:
+    async def _body(self, job: str, body: Awaitable[Any]) -> None:
         """Wait for a body.
 
         :raises StoppedError: if it takes longer than the task's timeout, or somebody cancels the job.
@@ -187,17 +181,8 @@ class InProcessSyncTask(FunctionTask):
         import asyncio
 
         launch = self._launches[job] = asyncio.current_task()
-        limit = None if self.timeout is None else asyncio.timeout(self.timeout)
         try:
-            if limit is None:
-                await body
-            else:
-                async with limit:
-                    await body
-        except TimeoutError:
-            if limit is None or not limit.expired():
-                raise
-            raise StoppedError("timeout", self.timeout) from None
+            await (body if self.timeout is None else _in_time(body, self.timeout))
         except asyncio.CancelledError:
             if job not in self._cancelled or launch is None or launch.cancelling() > 1:
                 raise
@@ -236,6 +221,23 @@ class InProcessSyncTask(FunctionTask):
         for job in ended:
             del self._left[job]
         return ended
+
+
+async def _in_time(body: Awaitable[Any], seconds: float) -> None:
+    """Wait for a body.
+
+    :raises StoppedError: if it takes longer.
+    """
+    import asyncio
+
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            await body
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StoppedError("timeout", seconds) from None
 
 
 def _is_told_to_stop(error: BaseException) -> bool:

@@ -265,11 +265,14 @@ class TrackedTask(Task):
         """Record the end of an attempt, or see to it that the job is started again."""
         ends = (await self._load_book()).ends.get(job, ()) if self.keeps_attempts else ()
         outcome["attempt"] = len(ends) + 1
-        verdict, seconds = self._judge([*ends, outcome["reason"]], outcome)
-        if verdict is Verdict.AGAIN and not is_last:
-            await self._run_again(job, outcome, seconds)
-        else:
-            await self.recorder.record(self, self._keeper(verdict) if self.metadata else None, job, outcome)
+        keeper = self.done
+        if not outcome["success"]:
+            verdict, seconds = self._judge([*ends, outcome["reason"]], outcome)
+            if verdict is Verdict.AGAIN and not is_last:
+                await self._run_again(job, outcome, seconds)
+                return
+            keeper = self._keeper(verdict)
+        await self.recorder.record(self, keeper if self.metadata else None, job, outcome)
 
     async def _run_again(self, job: str, outcome: Outcome, seconds: float) -> None:
         await self.book.end(job, outcome["attempt"], {**outcome, "delay": seconds})
