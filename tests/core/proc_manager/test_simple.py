@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -115,6 +116,7 @@ def run(shell: str, wrapper: str, script: str, place: Path) -> tuple[str, bytes,
     command = [shell, *(["sh"] if shell == "busybox" else []), "-c", wrapper, "task", "token", str(work)]
 
     def inherit() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
         for name, number in (("script", SCRIPT_FD), ("journal", JOURNAL_FD)):
             os.dup2(files[name], number)
 
