@@ -105,7 +105,7 @@ async def test_a_denial_is_told_when_it_begins(install: Install) -> None:
     assert 1 <= len(told) <= 4
     name, job, denial = told[0]
     assert (name, job) == ("task", "j00001")
-    assert (denial.resource.name, denial.wanted, denial.used, denial.cap) == ("CPU", 1, 1, 1)
+    assert (denial.resource, denial.wanted, denial.used, denial.cap) == (pdt.ResourceType.CPU, 1, 1, 1)
 
 
 # Vetoes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..resource_manager.resources import Resource, label_of, name_of
 from ..task.base import Task
 from ..task.tracked import TrackedTask
 from .readiness import judge, writers_of
@@ -12,7 +13,6 @@ from .schedule import Denial
 from .verdict import Verdict, VerdictKind
 
 if TYPE_CHECKING:
-    from ..resource_manager import ResourceType
     from .launch import Launcher
     from .look import View
 
@@ -60,7 +60,7 @@ def _explain_delay(task: Task, job: str, launcher: Launcher) -> Verdict | None:
     return None
 
 
-def never_fits(task: Task) -> ResourceType | None:
+def never_fits(task: Task) -> Resource | None:
     """Return the resource of which one job of `task` wants more than there is in all, or None."""
     if task.resource_manager is None or task.job_resources is None:
         return None
@@ -78,8 +78,8 @@ def _explain_quota(task: Task, job: str, denials: Mapping[str, Denial]) -> Verdi
             task.name,
             job,
             VerdictKind.NEVER_FITS,
-            f"one job wants {wanted} of {resource.name}, and the quota is {cap} in all",
-            resource=resource.name.lower(),
+            f"one job wants {wanted} of {label_of(resource)}, and the quota is {cap} in all",
+            resource=name_of(resource),
             scope="quota",
             wanted=str(wanted),
             cap=str(cap),
@@ -92,9 +92,9 @@ def _explain_quota(task: Task, job: str, denials: Mapping[str, Denial]) -> Verdi
         task.name,
         job,
         VerdictKind.DENIED,
-        f"the quota on {denial.resource.name} denies it: "
+        f"the quota on {label_of(denial.resource)} denies it: "
         f"wanted {denial.wanted}, used {denial.used} of {denial.cap}{held}",
-        resource=denial.resource.name.lower(),
+        resource=name_of(denial.resource),
         scope="quota",
         wanted=str(denial.wanted),
         used=str(denial.used),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from ..resource_manager import Resources, ResourceType
+from ..resource_manager import Resources
+from ..resource_manager.resources import Resource
 
 __all__ = ["Admission", "Denial", "Load", "Plan", "admit", "make_plan"]
 
@@ -103,7 +104,7 @@ class Denial:
     :param held: whether the job would fit, were nothing held for others.
     """
 
-    resource: ResourceType
+    resource: Resource
     wanted: object
     used: object
     cap: object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from .resources import Resources, ResourceType
+from .resources import Resource, Resources
 
 __all__ = ["ResourceManager", "demand"]
 
@@ -45,11 +45,11 @@ class ResourceManager:
                 self._age += 1
         return self._used
 
-    def can_ever_fit(self, request: Resources) -> ResourceType | None:
+    def can_ever_fit(self, request: Resources) -> Resource | None:
         """Return the resource of which `request` alone exceeds the quota, or None if it would fit when nothing runs."""
         return demand(request).excess(self.quota)
 
-    async def reserve(self, request: Resources) -> ResourceType | None:
+    async def reserve(self, request: Resources) -> Resource | None:
         """Reserve `request` and return None; or do nothing and return the resource that would be over the quota.
 
         :raises ValueError: if `request` is negative in anything.
@@ -82,6 +82,6 @@ def demand(request: Resources) -> Resources:
     """
     if request.launches is None:
         request = request.with_launches(1)
-    if request.cpu < 0 or request.mem < 0 or (request.launches or 0) < 0:
+    if request.is_negative:
         raise ValueError(f"{request} cannot be reserved: it is negative")
     return request

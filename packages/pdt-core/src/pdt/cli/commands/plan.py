@@ -8,6 +8,7 @@ from typing import Any
 from ...engine.schedule import Load, admit, make_plan
 from ...pipeline import Pipeline
 from ...resource_manager import Resources
+from ...resource_manager.resources import label_of
 from .. import exits, output
 from ..glance import look
 from ..oserrors import fix_of_text
@@ -69,8 +70,7 @@ def _denials(pipeline: Pipeline, ready: dict[str, Any]) -> dict[str, tuple[str, 
             admission = admit(alone, {name: 1}, {name: load}, dict.fromkeys(quotas, Resources.zero()), quotas)
             denial = admission.denials.get(name)
             if denial is not None:
-                reason = (
-                    f"one job wants {denial.wanted} of {denial.resource.name}, and the quota is {denial.cap} in all"
-                )
+                wanted = f"{denial.wanted} of {label_of(denial.resource)}"
+                reason = f"one job wants {wanted}, and the quota is {denial.cap} in all"
                 found[name] = ("never-fits", reason)
     return found
