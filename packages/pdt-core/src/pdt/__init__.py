@@ -27,6 +27,7 @@ _HOMES = {
     "InProcessBlobStream InProcessMetadataRepository MapRepository MetadataRepository Opening RelatedItemRepository "
     "Repository SqliteMetadataRepository YamlMetadataFileRepository YamlMetadataRepository job_getter",
     "pdt.resource_manager": "ResourceManager ResourceType Resources parse_quantity",
+    "pdt.resource_manager.machine": "AllocRequest Allocated MachineResourceManager MachineResources",
     "pdt.session": "Session",
     "pdt.store": "Store",
     "pdt.streams": "AReadStream AReadText AWriteStream AWriteText async_copyfile async_copyfile_str roundrobin",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from pdt.proc_manager import LocalLinuxManager as LocalLinuxManager
     from pdt.repository import *
     from pdt.resource_manager import *
+    from pdt.resource_manager.machine import *
     from pdt.session import *
     from pdt.store import Store as Store
     from pdt.streams import *

@@ -51,9 +51,10 @@ def pdt_register_executors() -> list[BackendSpec]:
 
 @hookimpl
 def pdt_register_resource_managers() -> list[BackendSpec]:
-    """Register the resource manager that keeps its quota in memory."""
+    """Register the resource managers that keep their quotas in memory."""
     return [
         BackendSpec("memory", "pdt.resource_manager.manager:ResourceManager", "A quota in memory."),
+        BackendSpec("machine", "pdt.resource_manager.machine.manager:MachineResourceManager", "What this machine has."),
     ]
 
 
