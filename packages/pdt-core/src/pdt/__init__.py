@@ -27,7 +27,9 @@ _HOMES = {
     "InProcessBlobStream InProcessMetadataRepository MapRepository MetadataRepository Opening RelatedItemRepository "
     "Repository SqliteMetadataRepository YamlMetadataFileRepository YamlMetadataRepository job_getter",
     "pdt.resource_manager": "ResourceManager ResourceType Resources parse_quantity",
+    "pdt.resource_manager.allocation": "Allocation AllocationStatus Shortfall",
     "pdt.resource_manager.machine": "AllocRequest Allocated MachineResourceManager MachineResources",
+    "pdt.resource_manager.scopes": "Constraints Scope",
     "pdt.session": "Session",
     "pdt.store": "Store",
     "pdt.streams": "AReadStream AReadText AWriteStream AWriteText async_copyfile async_copyfile_str roundrobin",
@@ -60,7 +62,12 @@ if TYPE_CHECKING:
     from pdt.proc_manager import LocalLinuxManager as LocalLinuxManager
     from pdt.repository import *
     from pdt.resource_manager import *
+    from pdt.resource_manager.allocation import Allocation as Allocation
+    from pdt.resource_manager.allocation import AllocationStatus as AllocationStatus
+    from pdt.resource_manager.allocation import Shortfall as Shortfall
     from pdt.resource_manager.machine import *
+    from pdt.resource_manager.scopes import Constraints as Constraints
+    from pdt.resource_manager.scopes import Scope as Scope
     from pdt.session import *
     from pdt.store import Store as Store
     from pdt.streams import *

@@ -10,7 +10,7 @@ from enum import Enum
 
 from .quantity import EXACT, parse_quantity
 
-__all__ = ["Resource", "ResourceType", "Resources", "label_of", "name_of"]
+__all__ = ["KINDS", "Resource", "ResourceType", "Resources", "label_of", "name_of"]
 
 Quantity = str | float | int | Decimal
 
@@ -33,9 +33,8 @@ class ResourceType(Enum):
 
 #: A kind of resource; those that have no kind go by their name.
 Resource = ResourceType | str
-_KINDS: dict[str, ResourceType] = {
-    kind.name.lower(): kind for kind in (ResourceType.DISK, ResourceType.GPU, ResourceType.GPU_MEM)
-}
+#: The kinds by the names that they have in a quota.
+KINDS: dict[str, ResourceType] = {kind.name.lower(): kind for kind in ResourceType}
 
 
 def name_of(resource: Resource) -> str:
@@ -143,9 +142,9 @@ class Resources:
             return ResourceType.MEM
         if limit.launches is not None and (self.launches is None or self.launches > limit.launches):
             return ResourceType.RATE
-        for name in sorted(self.named, key=lambda name: (name not in _KINDS, name)) if self.named else ():
+        for name in sorted(self.named, key=lambda name: (name not in KINDS, name)) if self.named else ():
             if self.named[name] > limit.named.get(name, 0):
-                return _KINDS.get(name, name)
+                return KINDS.get(name, name)
         return None
 
 

@@ -18,5 +18,7 @@ class MachineResourceManager(ResourceManager):
     :raises OSError: if there is nothing at the path.
     """
 
+    id = "machine"
+
     def __init__(self, local_disk: str | os.PathLike[str] = ".", *, probe: Probe | None = None) -> None:
         super().__init__(MachineResources(local_disk, probe=probe).fetch())
