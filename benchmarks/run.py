@@ -264,6 +264,15 @@ def ready_set(bench: Bench, keys: int) -> Iterator[Figure]:
     yield Figure("memory per key and listing", "", f"{size:.0f} B", size, 120.0, "B")
 
 
+def tokens(bench: Bench, count: int) -> Iterator[Figure]:
+    """Allocate and release tokens in memory."""
+    printed = [bench.call(HERE / "tokens.py", count) for _ in range(bench.repeat)]
+    seconds = statistics.median(run["seconds"] for run in printed)
+    growth = statistics.median(run["among_many"] / run["seconds"] for run in printed)
+    yield Figure(f"{count} tokens allocated and released", "", f"{seconds:.2f} s", seconds, 2.0, "s")
+    yield Figure(f"the same while {count // 10} are held, to none", "", f"{growth * seconds:.2f} s", growth, 1.2)
+
+
 def start_up(bench: Bench) -> Iterator[Figure]:
     """Start the command for little things."""
     directory = bench.directory()
@@ -310,6 +319,7 @@ def cases(bench: Bench, quick: bool) -> dict[str, Callable[[], Iterator[Figure]]
         "make": lambda: process_peer(bench, small // 5, 2),
         "chain": lambda: chain(bench, small // 5, 2.0),
         "ready-set": lambda: ready_set(bench, large * 10),
+        "tokens": lambda: tokens(bench, large),
         "start-up": lambda: start_up(bench),
         "peer": lambda: peer(bench, small),
     }

@@ -24,6 +24,7 @@ RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
         "make",
         "chain",
         "ready-set",
+        "tokens",
         "start-up",
     ],
 )
