@@ -174,7 +174,7 @@ async def test_no_more_run_than_the_quota_has_room_for(place: Place) -> None:
     assert len(steps) == 40
 
 
-async def test_starts_within_the_window_are_limited(place: Place) -> None:
+async def test_p5_starts_within_the_window_are_limited_although_their_jobs_have_ended(place: Place) -> None:
     """However quickly jobs end."""
     manager = quota(100, launches=2)
     task = place.task(

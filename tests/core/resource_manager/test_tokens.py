@@ -145,7 +145,14 @@ def test_managers_say_of_what_sort_they_are() -> None:
     assert (ResourceManager(cores(1)).id, pdt.MachineResourceManager.id) == ("memory", "machine")
 
 
-# What Flyte's token pools get wrong.
+# What the predecessor and Flyte's token pools get wrong.
+
+
+def test_p4_it_can_be_told_who_holds_what() -> None:
+    tokens = Tokens(cores(9))
+    tokens.allocate("count/a/1", ONE)
+    tokens.allocate("count/b/2", cores(3))
+    assert tokens.held == {"count/a/1": ONE, "count/b/2": Resources.parse(3, "1Gi", 0)}
 
 
 async def test_fl1_a_name_that_begins_like_another_is_another() -> None:
