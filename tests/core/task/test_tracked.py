@@ -106,6 +106,12 @@ async def test_timeout(obedient: bool, place: Place) -> None:
     assert 0.3 <= time.monotonic() - start < 10
 
 
+async def test_the_cause_of_a_simple_commands_timeout_is_its_own_word_and_not_the_shells(place: Place) -> None:
+    script = "sh -c 'echo the cause >&2; sleep 30'"
+    record = await record_of(place, place.task(script, "a", timeout=0.5, grace=0.3))
+    assert (record["reason"], record["error"]) == ("timeout", "the cause")
+
+
 async def test_what_goes_on_after_sigkill_is_said_once_and_in_the_record(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

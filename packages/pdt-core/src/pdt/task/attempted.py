@@ -407,7 +407,8 @@ class AttemptedTask(TrackedTask):
         running.succeeded = outcome["success"]
         verdict, seconds = Verdict.DONE, 0.0
         if not outcome["success"]:
-            outcome.setdefault("error", last_line(running.staging.tail()))
+            stopped = outcome["signal"] if outcome["reason"] in ("timeout", "cancelled") else None
+            outcome.setdefault("error", last_line(running.staging.tail(), stopped))
             verdict, seconds = self._judge([*self.book.ends.get(job, ()), outcome["reason"]], outcome)
         if verdict is Verdict.AGAIN:
             running.staging.discard(failed=number)

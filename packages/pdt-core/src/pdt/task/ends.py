@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import lru_cache
-from signal import Signals
+from signal import Signals, strsignal
 
 from ..proc_manager.runner import SIGNALLED, Exit
 from .record import Outcome
@@ -12,6 +13,8 @@ from .record import Outcome
 __all__ = ["last_line", "outcome_of"]
 
 LONGEST_LINE = 300
+#: What dash and bash say of a command that a signal has ended.
+_SHELLS_WORD = r"(?:.*: line \d+: +\d+ )?%s(?: .*)?"
 
 
 def outcome_of(exit: Exit, start: datetime, end: datetime) -> Outcome:
@@ -48,11 +51,15 @@ def _is_signal(number: int) -> bool:
     return number in set(Signals)
 
 
-def last_line(tail: bytes) -> str | None:
-    """Return the last line of a log that says something, as text that every store takes."""
+def last_line(tail: bytes, ended_by: int | None = None) -> str | None:
+    """Return the last line of a log that says something, as text that every store takes.
+
+    :param ended_by: the signal by which the controller had it ended: that a shell says so is no news.
+    """
+    news = _SHELLS_WORD % re.escape(strsignal(ended_by) or "") if ended_by is not None else None
     for line in reversed(tail.splitlines()):
         text = line.decode(errors="replace").strip()
         text = "".join(char if char.isprintable() else " " for char in text).strip()
-        if text:
+        if text and not (news and re.fullmatch(news, text)):
             return text[:LONGEST_LINE]
     return None

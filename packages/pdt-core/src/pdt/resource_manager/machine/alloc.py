@@ -32,7 +32,7 @@ class UnavailableError(PdtError):
 
 @dataclass(frozen=True)
 class Probe:
-    """What tells what a machine has; each is asked anew every time.
+    """What tells what a machine has; each is asked once.
 
     :param processors: tells the cores.
     :param memory: tells the bytes of memory.
